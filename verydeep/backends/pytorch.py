@@ -220,13 +220,17 @@ class UnevenPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w')."""
-        kernel, stride, ceil = self.pool.kernel, self.pool.stride, self.pool.rounding == "ceil"
+        kernel, stride, ceil = self.pool.kernel or (1, 1), self.pool.stride, self.pool.rounding == "ceil"
         sides = _flat(self.pool.padding)
+        # PyTorch takes the padding for a part of the map and may begin a last window in it: those rows are cut off.
+        _, rows, columns = self.pool.infer(Signal(tuple(x.shape[1:]))).shape
         if self.pool.pooling == "max":
-            return functional.max_pool2d(functional.pad(x, sides, value=-torch.inf), kernel, stride, ceil_mode=ceil)
+            padded = functional.pad(x, sides, value=-torch.inf)
+            return functional.max_pool2d(padded, kernel, stride, ceil_mode=ceil)[:, :, :rows, :columns]
         inside = functional.pad(torch.ones_like(x[:1, :1]), sides)
-        total = functional.avg_pool2d(functional.pad(x, sides), kernel, stride, ceil_mode=ceil)
-        return total / functional.avg_pool2d(inside, kernel, stride, ceil_mode=ceil)
+        share = functional.avg_pool2d(inside, kernel, stride, ceil_mode=ceil)[:, :, :rows, :columns]
+        mean = functional.avg_pool2d(functional.pad(x, sides), kernel, stride, ceil_mode=ceil)[:, :, :rows, :columns]
+        return mean / share
 
 
 class ZeroChannels(nn.Module):
