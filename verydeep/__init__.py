@@ -1,1 +1,131 @@
-"""VGGNet done completely: one description of a network, from which everything is derived."""
+"""VGGNet done completely: one description of a network, from which everything is derived.
+
+Importing this loads no framework; what needs one is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from verydeep.errors import VerydeepError
+from verydeep.families.catalog import network
+from verydeep.families.vgg import vgg, vgg_block
+from verydeep.spec import (
+    LRN,
+    BatchNorm,
+    Block,
+    Conv,
+    Dropout,
+    Flatten,
+    Linear,
+    Network,
+    PadChannels,
+    Parallel,
+    Pool,
+    ReLU,
+    Tanh,
+    branch,
+    conv,
+    pool,
+    residual,
+)
+
+if TYPE_CHECKING:
+    from verydeep.api import build, evaluate, features, predict, resume, train
+    from verydeep.backends.pytorch import get_weights, set_weights
+    from verydeep.record.folder import Run, open_run
+    from verydeep.report.code import code
+    from verydeep.report.compare import compare
+    from verydeep.report.draw import draw
+    from verydeep.report.table import summary, table
+    from verydeep.rewrite.cut import cut
+    from verydeep.rewrite.dense import dense, dense_weights
+    from verydeep.rewrite.fold import fold, fold_weights
+    from verydeep.rewrite.grow import grow, grow_weights
+    from verydeep.weights.load import load_weights
+
+_LATER = {  # name -> the module that has it
+    "Run": "verydeep.record.folder",
+    "build": "verydeep.api",
+    "code": "verydeep.report.code",
+    "compare": "verydeep.report.compare",
+    "cut": "verydeep.rewrite.cut",
+    "dense": "verydeep.rewrite.dense",
+    "dense_weights": "verydeep.rewrite.dense",
+    "draw": "verydeep.report.draw",
+    "evaluate": "verydeep.api",
+    "features": "verydeep.api",
+    "fold": "verydeep.rewrite.fold",
+    "fold_weights": "verydeep.rewrite.fold",
+    "get_weights": "verydeep.backends.pytorch",
+    "grow": "verydeep.rewrite.grow",
+    "grow_weights": "verydeep.rewrite.grow",
+    "load_weights": "verydeep.weights.load",
+    "open_run": "verydeep.record.folder",
+    "predict": "verydeep.api",
+    "resume": "verydeep.api",
+    "set_weights": "verydeep.backends.pytorch",
+    "summary": "verydeep.report.table",
+    "table": "verydeep.report.table",
+    "train": "verydeep.api",
+}
+
+__all__ = [  # noqa: RUF022 - in the order in which one meets them
+    "network",
+    "vgg",
+    "vgg_block",
+    "Network",
+    "Block",
+    "Conv",
+    "Pool",
+    "Linear",
+    "BatchNorm",
+    "ReLU",
+    "Tanh",
+    "Dropout",
+    "LRN",
+    "Flatten",
+    "PadChannels",
+    "Parallel",
+    "conv",
+    "pool",
+    "branch",
+    "residual",
+    "table",
+    "summary",
+    "compare",
+    "draw",
+    "code",
+    "dense",
+    "dense_weights",
+    "grow",
+    "grow_weights",
+    "fold",
+    "fold_weights",
+    "cut",
+    "build",
+    "load_weights",
+    "set_weights",
+    "get_weights",
+    "features",
+    "train",
+    "resume",
+    "Run",
+    "open_run",
+    "evaluate",
+    "predict",
+    "VerydeepError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that has a public name when the name is first used."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'verydeep' has no attribute {name!r}")
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

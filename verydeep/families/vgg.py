@@ -21,6 +21,8 @@ class Column:
 
 
 CHANNELS = (64, 128, 256, 512, 512)  # of the five blocks, in every column
+FC = (4096, 4096)  # features of fc6 and fc7
+DROPOUT = 0.5  # after each of them (section 3.1)
 
 COLUMNS = {
     "A": Column(((3,), (3,), (3, 3), (3, 3), (3, 3))),
@@ -44,8 +46,8 @@ def vgg(
     input: Shape = (3, 224, 224),
     classes: int = 1000,
     width: float = 1.0,
-    fc: tuple[int, ...] = (4096, 4096),
-    dropout: float = 0.5,
+    fc: tuple[int, ...] = FC,
+    dropout: float = DROPOUT,
     batch_norm: bool = False,
     name: str = "vgg",
 ) -> Network:
@@ -87,8 +89,8 @@ def column(
     input: Shape = (3, 224, 224),
     classes: int = 1000,
     width: float = 1.0,
-    fc: tuple[int, ...] = (4096, 4096),
-    dropout: float = 0.5,
+    fc: tuple[int, ...] = FC,
+    dropout: float = DROPOUT,
     batch_norm: bool = False,
     name: str = "",
 ) -> Network:

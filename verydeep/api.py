@@ -1,0 +1,115 @@
+"""The Python face of what needs a framework: build, features, train, resume, evaluate, predict."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from verydeep.backends import pytorch
+from verydeep.errors import ConfigError
+from verydeep.evaluate.center import evaluate
+from verydeep.evaluate.predict import Prediction
+from verydeep.evaluate.predict import predict as predict_images
+from verydeep.record.folder import Run, open_run
+from verydeep.spec import Network
+from verydeep.train import session
+from verydeep.train.recipes import resolve
+from verydeep.weights.initial import initial
+
+__all__ = ["build", "evaluate", "features", "predict", "resume", "train"]
+
+
+def build(
+    network: Network,
+    *,
+    backend: Literal["pytorch"] = "pytorch",
+    seed: int = 0,
+    init: str = "he",
+    weights: Mapping[str, npt.NDArray[Any]] | None = None,
+    layout: Literal["channels_first", "channels_last"] = "channels_first",
+) -> nn.Sequential:
+    """An ordinary model of the framework, in train mode, its children named as in the description.
+
+    Args:
+        network: What to build.
+        backend: "pytorch".
+        seed: Of the initial weights.
+        init: Rule of the initial weights: he, torchvision, glorot, paper, caffe.
+        weights: Arrays by canonical name instead of initial ones.
+        layout: How maps lie in memory; the numbers are the same.
+
+    Raises:
+        ConfigError: an unknown backend, rule or layout.
+        WeightsError: `weights` are not those of the network.
+    """
+    if backend != "pytorch":
+        raise ConfigError(f"there is no backend {backend!r}", code="BACKEND-UNKNOWN", hint='Choose "pytorch".')
+    arrays = initial(network, rule=init, seed=seed) if weights is None else weights
+    return pytorch.build(network, arrays, layout=layout)
+
+
+def features(model: nn.Module, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    """The outputs of layers by name, computed no further than the deepest of them, without gradients.
+
+    Args:
+        model: What `build` gave; its mode is kept: call ``model.eval()`` first for the features of a trained network.
+        images: (n, channels, height, width), preprocessed.
+        layers: Names such as ("relu3_3", "fc7").
+
+    Raises:
+        ConfigError: no layer has this name.
+    """
+    with torch.no_grad():
+        return pytorch.run(model, images, taps=layers)
+
+
+def train(
+    network: Network | str | None = None,
+    data: str | Path = "digits",
+    *,
+    recipe: str = "auto",
+    out: str | Path | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a network and return its run; `verydeep train` in Python.
+
+    Args:
+        network: A network, its name, or None for the recipe's own.
+        data: A data set's name or a folder of class folders.
+        recipe: A recipe's name; "auto" is what suits the network and the data.
+        out: The run folder, new or empty; None is the first free of ``run-001``, ``run-002``, ...
+        settings: Any field of `verydeep.train.config.Config`: ``epochs=5, seed=1, data_root="data"``.
+
+    Raises:
+        ConfigError: an unknown setting (with the nearest name) or a value out of range.
+        DataError, ResourceError, NumericalError, Interrupted: as `verydeep.train.session.train`.
+    """
+    described = network if isinstance(network, Network) else None
+    named = {"net": network} if isinstance(network, str) else {}
+    config = resolve({"data": str(data), "recipe": recipe, **named, **settings}, network=described)
+    return session.train(config, network=described, out=None if out is None else Path(out))
+
+
+def resume(run: str | Path, **changes: Any) -> Run:
+    """Go on with a run that was interrupted or killed; `verydeep resume` in Python.
+
+    Args:
+        run: The folder of the run.
+        changes: New values for epochs, patience, workers, device, data_root and the checkpoints' intervals.
+    """
+    return session.resume(Path(run), changes)
+
+
+def predict(run: Run | str | Path, images: Sequence[str | Path], *, batch: int = 32, top: int = 5) -> list[Prediction]:
+    """The classes that a run's network sees in image files; `verydeep predict` in Python.
+
+    Args:
+        run: A run or its folder.
+        images: Files, folders or patterns.
+        batch: Images computed at once.
+        top: Classes for each image.
+    """
+    return predict_images(run if isinstance(run, Run) else open_run(run), images, batch=batch, top=top)

@@ -1,0 +1,32 @@
+"""`verydeep code`: a network as plain PyTorch source."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
+from verydeep.cli.output import write_text
+from verydeep.report.code import code
+
+
+def run(
+    net: str,
+    /,
+    *,
+    size: Size = None,
+    channels: Channels = None,
+    classes: Classes = None,
+    width: Width = None,
+    fc: Fc = None,
+    dropout: Dropout = None,
+    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+) -> None:
+    """A network as plain, readable PyTorch source that runs without this package.
+
+    Args:
+        net: A name (`verydeep list`), a run folder, or a network's JSON file.
+    """
+    write_text(
+        code(described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)), out
+    )

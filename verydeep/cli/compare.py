@@ -1,0 +1,46 @@
+"""`verydeep compare`: networks side by side."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from verydeep.cli.described import Channels, Classes, Dropout, Size, Width, described
+from verydeep.cli.output import write_text
+from verydeep.errors import ConfigError
+from verydeep.report import compare
+from verydeep.report.table_1 import table_1
+
+
+def run(
+    *nets: str,
+    size: Size = None,
+    channels: Channels = None,
+    classes: Classes = None,
+    width: Width = None,
+    dropout: Dropout = None,
+    format: Literal["text", "json", "markdown", "table1"] = "text",
+    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+) -> None:
+    """Networks side by side: depth, parameters, cost, the share of the fully connected layers, receptive field.
+
+    Args:
+        nets: Two or more names, run folders or JSON files.
+        format: text, json or markdown; table1 is the paper's Table 1 for these networks, in Markdown.
+    """
+    if not nets:
+        raise ConfigError("there is nothing to compare", code="USAGE", hint="Try `verydeep compare alexnet vgg16`.")
+    networks = [
+        described(net, size=size, channels=channels, classes=classes, width=width, dropout=dropout) for net in nets
+    ]
+    match format:
+        case "text":
+            text = compare.to_text(networks)
+        case "json":
+            text = json.dumps(compare.to_json(networks), indent=2)
+        case "markdown":
+            text = compare.to_markdown(networks)
+        case "table1":
+            text = table_1(networks)
+    write_text(text, out)

@@ -1,0 +1,46 @@
+"""`verydeep evaluate`: the accuracy of a run on a data set."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from verydeep.cli.output import write_text
+
+
+def run(
+    run: Path,
+    data: str | None = None,
+    /,
+    *,
+    split: Literal["test", "train"] = "test",
+    data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
+    download: Annotated[bool, Parameter(negative="", help="Fetch the files if they are missing.")] = False,
+    device: str = "auto",
+    batch: int = 256,
+    format: Literal["text", "json", "markdown"] = "text",
+    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+) -> None:
+    """The accuracy of a run on a data set: top-1, top-5, per class, confusion, calibration error; one centre crop.
+
+    Args:
+        run: The folder that `verydeep train` wrote.
+        data: A data set's name or a folder; without it, the data that the network was trained on.
+        split: test, or train for all training images.
+        device: auto, cpu, cuda or cuda:N.
+        batch: Images computed at once.
+        format: text, json or markdown.
+    """
+    from verydeep.evaluate import table
+    from verydeep.evaluate.center import evaluate
+
+    found = evaluate(run, data, split=split, data_root=data_root, download=download, device=device, batch=batch)
+    match format:
+        case "text":
+            text = table.to_text(found)
+        case "json":
+            text = json.dumps(found.to_json(), indent=2)
+        case "markdown":
+            text = table.to_markdown(found)
+    write_text(text, out)

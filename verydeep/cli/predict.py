@@ -1,0 +1,51 @@
+"""`verydeep predict`: what a run's network sees in images."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from verydeep.cli.output import write_text
+from verydeep.errors import DataError
+
+
+def run(
+    run: Path,
+    /,
+    *images: str,
+    top: int = 5,
+    batch: int = 32,
+    format: Literal["text", "json", "csv"] = "text",
+    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+) -> None:
+    """What a run's network sees in images: the classes with the highest probabilities.
+
+    Exit code 3 when an image could not be read; the others are done all the same.
+
+    Args:
+        run: The folder that `verydeep train` wrote.
+        images: Files, folders or patterns such as "photos/*.jpg".
+        top: Classes for each image.
+        batch: Images computed at once.
+        format: text, json or csv.
+    """
+    from verydeep.evaluate import predict
+    from verydeep.record.folder import open_run
+
+    found = predict.predict(open_run(run), images, batch=batch, top=top)
+    match format:
+        case "text":
+            text = predict.to_text(found)
+        case "json":
+            text = json.dumps(predict.to_json(found), indent=2)
+        case "csv":
+            text = predict.to_csv(found)
+    write_text(text, out)
+    failed = [prediction for prediction in found if prediction.error]
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(found)} images could not be read, the first: {failed[0].error}",
+            code="IMAGES-UNREADABLE",
+            hint="They are marked in the output.",
+        )

@@ -1,0 +1,34 @@
+"""`verydeep report`: write a run's report again."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def run(
+    run: Path,
+    data: str | None = None,
+    /,
+    *,
+    data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
+    device: str = "auto",
+) -> None:
+    """Write a run's report again: curves, confusion matrix, worst mistakes, per class, network, environment.
+
+    Args:
+        run: The folder that `verydeep train` wrote.
+        data: A data set's name or a folder to report on; without it, the test images of the run's own.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from verydeep.evaluate.center import logits, unseen
+    from verydeep.evaluate.metrics import measure
+    from verydeep.record.folder import open_run
+    from verydeep.record.gallery import worst
+    from verydeep.record.page import write_report
+
+    opened = open_run(run)
+    images = unseen(opened, data, data_root=data_root)
+    scores = logits(opened, images, device=device)
+    evaluation = measure(scores, images.labels, classes=images.classes)
+    print(write_report(opened, evaluation=evaluation, mistakes=worst(images, scores), split_name="test"))

@@ -1,0 +1,53 @@
+"""`verydeep show`: a network's layers as a table, JSON, Markdown or a drawing."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from verydeep import spec_json
+from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
+from verydeep.cli.output import write_text
+from verydeep.report import table
+from verydeep.report.draw import draw
+from verydeep.rewrite.dense import dense
+
+
+def run(
+    net: str,
+    /,
+    *,
+    size: Size = None,
+    channels: Channels = None,
+    classes: Classes = None,
+    width: Width = None,
+    fc: Fc = None,
+    dropout: Dropout = None,
+    form: Annotated[
+        Literal["plain", "dense"], Parameter(help="dense: fully connected layers as convolutions.")
+    ] = "plain",
+    format: Literal["text", "json", "markdown", "svg", "spec"] = "text",
+    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+) -> None:
+    """A network's layers: shapes, parameters, MACs, memory, receptive fields.
+
+    Args:
+        net: A name (`verydeep list`), a run folder, or a network's JSON file.
+        format: text, json or markdown; svg is a drawing to scale; spec is the network itself.
+    """
+    network = described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
+    if form == "dense":
+        network = dense(network)
+    match format:
+        case "text":
+            text = table.to_text(network)
+        case "json":
+            text = json.dumps(table.to_json(network), indent=2)
+        case "markdown":
+            text = table.to_markdown(network)
+        case "svg":
+            text = draw(network)
+        case "spec":
+            text = spec_json.dumps(network, indent=2)
+    write_text(text, out)

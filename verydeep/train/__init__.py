@@ -1,0 +1,1 @@
+"""The life of a network in training: recipe, loop, checkpoint, record (PyTorch only)."""
