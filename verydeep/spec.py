@@ -6,6 +6,7 @@ depends on data. Several outputs are *taps*: layers read by name while the netwo
 """
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from verydeep.errors import SpecError
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]  # (vertical, horizontal)
 Padding: TypeAlias = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+
+LARGEST = 2**31 - 1  # of every whole number in a description: what 32-bit frameworks count to
 
 
 @dataclass(frozen=True, slots=True)
@@ -552,6 +555,8 @@ def _check_name(name: object) -> None:
 def _check_whole(value: object, what: str, *, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise SpecError(f"{what} must be a whole number of at least {least}, not {value!r}")
+    if value > LARGEST:
+        raise SpecError(f"{what} must be at most {LARGEST}")
 
 
 def _check_pair(value: object, what: str, *, least: int) -> None:
@@ -585,7 +590,7 @@ def _check_number(
 ) -> None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         inside = least < value < most if open_ends else least <= value <= most
-        if inside and math.isfinite(value):
+        if inside and value <= sys.float_info.max:
             return
     raise SpecError(f"{what} must be a number {_interval(least, most, open_ends=open_ends)}, not {value!r}")
 

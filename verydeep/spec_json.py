@@ -52,9 +52,10 @@ def loads(text: str) -> Network:
         SpecError: not JSON, an unknown key or kind, a newer schema, or a network that cannot exist.
     """
     try:
-        return from_json(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of too many digits
         raise SpecError(f"this is not the text of a network: {error}") from None
+    return from_json(value)
 
 
 def to_json(network: Network) -> dict[str, Any]:
@@ -74,9 +75,16 @@ def to_json(network: Network) -> dict[str, Any]:
 
 def from_json(value: Any) -> Network:
     """The network that `to_json` wrote; SpecError as in `loads`."""
+    try:
+        return _network_from_json(value)
+    except RecursionError:
+        raise SpecError("this network is nested too deeply") from None
+
+
+def _network_from_json(value: Any) -> Network:
     record = _record(value, "a network", ("schema", "name", "input", "source", "notes", "blocks"))
     schema = record["schema"]
-    if not isinstance(schema, int) or schema < 1:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise SpecError(f"schema must be a whole number of at least 1, not {schema!r}")
     if schema > SCHEMA:
         raise SpecError(
@@ -107,7 +115,7 @@ def _layer_to_json(layer: Layer) -> dict[str, Any]:
 
 def _layer_from_json(value: Any) -> Layer:
     kind = cast("dict[str, Any]", value).get("kind") if isinstance(value, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         near = get_close_matches(str(kind), KINDS, n=1)
         raise SpecError(f"{kind!r} is no kind of layer", hint=f"Did you mean {near[0]}?" if near else "")
     names = tuple(field.name for field in fields(KINDS[kind]))

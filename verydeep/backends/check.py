@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from verydeep.backends import numpy_reference
+from verydeep.backends.odd_networks import ODD_NETWORKS
 from verydeep.errors import VerificationError
 from verydeep.families.catalog import CATALOG, network
 from verydeep.spec import BatchNorm, Network, Parallel, walk
@@ -15,7 +16,7 @@ from verydeep.weights.initial import Weights, initial
 
 Array = npt.NDArray[Any]
 
-TOLERANCE = 1e-5  # of the largest logit, in float32
+TOLERANCE = 1e-5  # of the largest number of a layer's output, in float32
 NARROW = 0.125  # width at which every network is small enough for the reference
 
 
@@ -45,10 +46,16 @@ class Agreement:
 
 
 def check_backend(backend: Backend, *, tolerance: float = TOLERANCE) -> tuple[Agreement, ...]:
-    """Hold `backend` to the contract with every network in `CATALOG`, narrow.
+    """Hold `backend` to the contract with the odd networks and every network in `CATALOG`, narrow.
 
-    For each network: the shape of every layer's output is the inferred one; the logits in train and eval mode are
-    within `tolerance` of the reference; the weights come out exactly as they went in.
+    For each network: the shape of every layer's output is the inferred one; in eval mode every layer's output, in
+    train mode the logits and the running statistics after the batch, are within `tolerance` of the reference; the
+    weights come out exactly as they went in.
+
+    Args:
+        backend: What is checked.
+        tolerance: In units of the largest number that is compared. In train mode the float32 rounding of batch norm
+            adds up over the layers: where a framework sums less carefully than PyTorch, 1e-4 is still honest.
 
     Raises:
         VerificationError: the first rule that does not hold, naming network, layer and error.
@@ -57,7 +64,8 @@ def check_backend(backend: Backend, *, tolerance: float = TOLERANCE) -> tuple[Ag
 
 
 def samples() -> Iterator[Network]:
-    """Every network of the catalogue, thin and without dropout, at an odd size where the family takes one."""
+    """The odd networks, then every network of the catalogue, thin and without dropout, at an odd size if it can."""
+    yield from ODD_NETWORKS
     for name, family in CATALOG.items():
         yield narrow(name, family)
 
@@ -90,14 +98,20 @@ def check_network(backend: Backend, network: Network, *, tolerance: float = TOLE
         _check_round_trip(network, backend.get_weights(model), arrays)
         found = backend.run(model, images, mode=mode, taps=names)
         for step in steps:
+            if step.layer.name not in found:
+                raise _broken(network, mode, f"{step.layer.name} was tapped and has no output")
             shape = tuple(found[step.layer.name].shape)
             if shape != (len(images), *step.after.shape):
                 raise _broken(network, mode, f"{step.layer.name} gives {shape}, not {(len(images), *step.after.shape)}")
-        reference = numpy_reference.run(network, arrays, images, mode=mode)["output"]
-        error = float(np.abs(found[names[-1]] - reference).max() / np.abs(reference).max())
-        if not error <= tolerance:
-            raise _broken(network, mode, f"logits are off by {error:.1e} of the largest, more than {tolerance:.1e}")
-        agreements.append(Agreement(network.name, mode, error))
+        reference = numpy_reference.run(network, arrays, images, mode=mode, taps=names)
+        if mode == "train":
+            found = {**found, **backend.get_weights(model)}
+        errors = {name: _error(found[name], reference[name]) for name in _compared(names, reference, mode)}
+        for name, error in errors.items():
+            if not error <= tolerance:
+                detail = f"{name} is off by {error:.1e} of its largest number, more than {tolerance:.1e}"
+                raise _broken(network, mode, detail)
+        agreements.append(Agreement(network.name, mode, errors[names[-1]]))
     return tuple(agreements)
 
 
@@ -123,6 +137,17 @@ def sample_weights(network: Network, *, seed: int = 0) -> Weights:
         elif array.ndim == 1:
             arrays[name] = (0.1 * stream.standard_normal(array.shape)).astype(np.float32)
     return arrays
+
+
+def _compared(names: list[str], reference: Mapping[str, Array], mode: numpy_reference.Mode) -> list[str]:
+    """In eval mode every layer; in train mode, where rounding grows with depth, the logits and the statistics."""
+    if mode == "eval":
+        return names
+    return [names[-1], *(name for name in reference if name.endswith((".running_mean", ".running_var")))]
+
+
+def _error(found: Array, reference: Array) -> float:
+    return float(np.abs(found - reference).max() / np.abs(reference).max())
 
 
 def _check_round_trip(network: Network, found: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:

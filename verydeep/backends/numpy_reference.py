@@ -39,6 +39,8 @@ def run(
 ) -> dict[str, Array]:
     """The outputs of the named layers, and of the last one under the name "output".
 
+    In train mode also the running statistics after the batch, by their canonical names.
+
     Args:
         network: What to run.
         weights: Canonical names, OIHW.
@@ -72,6 +74,8 @@ def _sequence(
                 for name, array in weights.items()
                 if name.startswith(f"{layer.name}.")
             }
+            if isinstance(layer, BatchNorm) and mode == "train":
+                kept.update({f"{layer.name}.{name}": array for name, array in _statistics(layer, x, own).items()})
             x = _apply(layer, x, own, mode)
         if layer.name in wanted:
             kept[layer.name] = x
@@ -161,3 +165,10 @@ def _normalise(layer: BatchNorm, x: Array, own: dict[str, Array], mode: Mode) ->
     variance = x.var(axes) if mode == "train" else own["running_var"]
     scale = own["weight"] / np.sqrt(variance + layer.epsilon)
     return (x - mean.reshape(shape)) * scale.reshape(shape) + own["bias"].reshape(shape)
+
+
+def _statistics(layer: BatchNorm, x: Array, own: dict[str, Array]) -> dict[str, Array]:
+    """The running statistics after a batch; the variance that they follow is the unbiased one."""
+    axes = (0, *range(2, x.ndim))
+    batch = {"running_mean": x.mean(axes), "running_var": x.var(axes, ddof=1)}
+    return {name: (1 - layer.momentum) * own[name] + layer.momentum * batch[name] for name in batch}

@@ -47,11 +47,13 @@ def build(
 
     Raises:
         WeightsError: names or shapes of `arrays` are not those of the network.
+        ConfigError: an unknown layout, or a layer or block with a name that PyTorch needs for itself.
     """
     if layout not in ("channels_first", "channels_last"):
         raise ConfigError(
             f"layout {layout!r} is unknown", code="LAYOUT-UNKNOWN", hint="Choose channels_first or channels_last."
         )
+    _check_names(network)
     signals = {step.layer.name: step.before for step in walk(network)}
     with torch.device("meta"):  # shapes only: the arrays below are the first numbers the model ever holds
         model = nn.Sequential(OrderedDict((block.name, _sequence(block.layers, signals)) for block in network.blocks))
@@ -95,7 +97,8 @@ def set_weights(model: nn.Module, arrays: Mapping[str, npt.NDArray[Any] | Tensor
     with torch.no_grad():
         for name, tensor in tensors(model).items():
             array = arrays[name]
-            tensor.copy_(array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array)))
+            # `np.array` copies: PyTorch warns of arrays that are read-only, as those of a mapped file are.
+            tensor.copy_(array if isinstance(array, Tensor) else torch.from_numpy(np.array(array)))
 
 
 def get_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
@@ -243,6 +246,18 @@ class ZeroChannels(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, before + c + after, h, w)."""
         return functional.pad(x, (0, 0, 0, 0, self.before, self.after))
+
+
+def _check_names(network: Network) -> None:
+    """Children are attributes of their module, beside `forward`, `training` and all that PyTorch has there."""
+    taken = {*dir(nn.Sequential()), "network"}
+    for name in (*(block.name for block in network.blocks), *(step.layer.name for step in walk(network))):
+        if name in taken:
+            raise ConfigError(
+                f"{network.name}: PyTorch has a use of its own for the name {name!r}",
+                code="NAME-RESERVED",
+                hint="Rename the layer or block.",
+            )
 
 
 def _sequence(layers: tuple[Layer, ...], signals: Mapping[str, Signal]) -> nn.Sequential:

@@ -43,8 +43,8 @@ def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: in
     Args:
         run: Gives the network, its preprocessing and its classes.
         sources: Files, whatever their names; folders, of which all images below are taken; and patterns as "*.png"
-            or "photos/**/*.jpg", of which the image files are taken. Hidden files in folders are passed over.
-        batch: Images that are computed together; memory does not grow with the number of files.
+            or "photos/**/*.jpg", of which image files and folders are taken. Hidden files are passed over.
+        batch: Images that are read and computed together, and no more are in memory at once.
         top: Classes of each prediction, fewer if the network has fewer.
 
     Raises:
@@ -130,13 +130,11 @@ def _files(source: str) -> list[str]:
             hint="Download it first, then name the file.",
         )
     try:
-        if source and Path(source).is_dir():
-            found = [_beside(source, path) for path in image_files(Path(source))]
-        elif source and Path(source).exists():
-            found = [source]
+        if source and Path(source).exists():
+            found = _below(source) if Path(source).is_dir() else [source]
         else:
-            matches = glob.glob(source, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            found = [path for path in sorted(matches) if _is_image(path)]
+            matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            found = [path for match in matches for path in _matched(match)]
     except OSError as error:  # a name that is too long, a folder that must not be entered
         raise DataError(f"cannot read {name}: {error.strerror}", code="SOURCE-NONE") from error
     if not found:
@@ -148,13 +146,17 @@ def _files(source: str) -> list[str]:
     return found
 
 
-def _beside(folder: str, path: str) -> str:
-    """An absolute path below a folder, as seen from where the folder's own name is."""
-    return str(Path(folder) / Path(path).relative_to(Path(folder).absolute()))
+def _below(folder: str) -> list[str]:
+    """The images in a folder and below, as seen from where the folder's own name is."""
+    home = Path(folder).absolute()
+    return [str(Path(folder) / Path(path).relative_to(home)) for path in image_files(home)]
 
 
-def _is_image(path: str) -> bool:
-    return path.lower().endswith(SUFFIXES) and not Path(path).is_dir()
+def _matched(path: str) -> list[str]:
+    """What a pattern's match stands for: a folder for its images, another file for itself if it is an image."""
+    if Path(path).is_dir():
+        return _below(path)
+    return [path] if path.lower().endswith(SUFFIXES) else []
 
 
 def _predict(

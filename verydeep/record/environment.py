@@ -1,110 +1,33 @@
-"""The machine and the versions that a run used, without anything that names its user: no host name, no home folder."""
+"""Two looks at a machine: what it is, noted with every run, and what it lacks, found before a run fails of it."""
 
-import os
 import platform
-import re
-import subprocess
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import verydeep
+from verydeep.record import machine
+from verydeep.record.checks import CHECKS, Finding, answer
 
 PACKAGES = ("verydeep", "torch", "torchvision", "numpy", "pillow", "safetensors")
-CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16")  # what products are fast with
-SECONDS = 5  # that git may take
 
 
 def environment() -> dict[str, Any]:
-    """JSON values; None or empty where something cannot be found out, so that it never stops a run."""
+    """JSON values; nothing in them names the user: no host name, no home folder.
+
+    None or empty where something cannot be found out, so that it never stops a run.
+    """
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": cpu(),
-        "cpu_flags": list(cpu_flags()),
-        "cores": cores(),
-        "threads": _threads(),
-        "memory_bytes": memory_bytes(),
-        "cuda": list(cuda_devices()),
-        "packages": {name: version(name) for name in PACKAGES},
-        "commit": commit(),
+        "cpu": machine.cpu(),
+        "cpu_flags": list(machine.cpu_flags()),
+        "cores": machine.cores(),
+        "threads": machine.threads(),
+        "memory_bytes": machine.memory_bytes(),
+        "cuda": list(machine.cuda_devices()),
+        "packages": {name: machine.version(name) for name in PACKAGES},
+        "commit": machine.commit(),
     }
 
 
-def version(package: str) -> str | None:
-    """The installed version of a package."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def cpu() -> str | None:
-    """The processor's name."""
-    found = re.search(r"^model name\s*:\s*(.+)$", _text(Path("/proc/cpuinfo")), re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or None
-
-
-def cpu_flags() -> tuple[str, ...]:
-    """Which of the instruction sets in CPU_FLAGS there are; Linux on x86 only."""
-    found = re.search(r"^flags\s*:\s*(.+)$", _text(Path("/proc/cpuinfo")), re.MULTILINE)
-    flags = set(found[1].split()) if found else set()
-    return tuple(flag for flag in CPU_FLAGS if flag in flags)
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory_bytes() -> int | None:
-    """The memory of the machine, or of the container where that is less."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # no such question on this system
-        return None
-    limit = _text(Path("/sys/fs/cgroup/memory.max")).strip()
-    return min(physical, int(limit)) if limit.isdecimal() else physical
-
-
-def cuda_devices() -> tuple[str, ...]:
-    """The names of the GPUs that PyTorch can use."""
-    try:
-        import torch
-
-        return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    except Exception:  # a broken PyTorch or driver raises nearly anything, and is for `doctor` to name
-        return ()
-
-
-def commit() -> str | None:
-    """The git commit of verydeep's source, with -dirty if it was changed; None for an installed package."""
-    folder = Path(verydeep.__file__).parent
-    tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # and not somebody else's repository around it
-    return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if tracked else None
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() or None
-
-
-def _threads() -> int | None:
-    try:
-        import torch
-
-        return torch.get_num_threads()
-    except Exception:  # as above
-        return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+def doctor() -> list[Finding]:
+    """All findings, in a fixed order; a check that itself breaks is a finding too."""
+    return [answer(name, check) for name, check in CHECKS.items()]

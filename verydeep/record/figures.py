@@ -122,10 +122,9 @@ def _curve(
 ) -> None:
     """One value over the epochs; nothing where no epoch has it, a gap where one has none or it is not finite."""
     values = [math.nan if row.get(key) is None else row[key] for row in history]
-    finite = np.where(np.isfinite(values), values, np.nan)
-    if np.isfinite(finite).any():
+    if np.isfinite(values).any():
         marker = "o" if len(values) <= 30 else ""
-        axes.plot([row["epoch"] for row in history], finite, label=label, color=color, linestyle=line, marker=marker)
+        axes.plot([row["epoch"] for row in history], values, label=label, color=color, linestyle=line, marker=marker)
 
 
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:

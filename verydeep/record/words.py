@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 def amount(count: int) -> str:
     """A large number as ``289 k``, ``2.38 M`` or ``15.5 G``."""
-    for least, unit, letter in ((10**9, 10**9, "G"), (10**6, 10**6, "M"), (10**4, 10**3, "k")):
+    for least, unit, letter in ((999_500_000, 10**9, "G"), (999_500, 10**6, "M"), (10_000, 10**3, "k")):
         if count >= least:
             return f"{count / unit:.3g} {letter}"
     return f"{count:,}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from time import monotonic
 from typing import Any
 
@@ -58,38 +59,43 @@ def run_epochs(
     while progress.epoch < config.epochs and not progress.stopped:
         began, first = monotonic(), progress.seen
         trainee.model.train()
-        for batch in batches(
-            prepared.train,
-            preprocessing=prepared.preprocessing,
-            augment=prepared.augment,
-            batch=config.batch,
-            seed=config.seed,
-            epoch=progress.epoch,
-            start=progress.position,
-            rank=processes.rank,
-            world=processes.world,
-            workers=config.workers,
-        ):
-            outcome = take_step(
-                trainee.called,
-                batch,
-                trainee.optimizer,
-                config=config,
-                processes=processes,
-                step=progress.step,
-                rate=rate(config, step=progress.step, steps=steps, epoch=progress.epoch, drops=progress.drops),
-                stop=stop.number > 0,
+        with closing(
+            batches(
+                prepared.train,
+                preprocessing=prepared.preprocessing,
+                augment=prepared.augment,
+                batch=config.batch,
+                seed=config.seed,
+                epoch=progress.epoch,
+                start=progress.position,
+                rank=processes.rank,
+                world=processes.world,
+                workers=config.workers,
             )
-            if trainee.average is not None:
-                trainee.average.update_parameters(trainee.model)
-            progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
-            display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
-            due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
-            if due or outcome.stop or monotonic() - saved > 60 * config.checkpoint_minutes:
-                save()
-                saved = monotonic()
-            if outcome.stop:
-                raise Interrupted(stop.number or 15, resume=resume)
+        ) as shares:
+            for batch in shares:
+                outcome = take_step(
+                    trainee.called,
+                    batch,
+                    trainee.optimizer,
+                    config=config,
+                    processes=processes,
+                    step=progress.step,
+                    rate=rate(config, step=progress.step, steps=steps, epoch=progress.epoch, drops=progress.drops),
+                    stop=stop.number > 0,
+                )
+                if trainee.average is not None:
+                    trainee.average.update_parameters(trainee.model)
+                progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
+                display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
+                due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
+                # Several processes stop after the same step: the one at whose start any of them had been asked to.
+                asked = outcome.stop or (processes.world == 1 and stop.number > 0)
+                if due or asked or monotonic() - saved > 60 * config.checkpoint_minutes:
+                    save()
+                    saved = monotonic()
+                if asked:
+                    raise Interrupted(stop.number or 15, resume=resume)
         seconds = monotonic() - began
         row = _row(trainee, progress, prepared, config=config, processes=processes, steps=steps)
         speed = (progress.seen - first) / seconds

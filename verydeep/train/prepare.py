@@ -121,7 +121,7 @@ def _preprocessing(config: Config, train: Split) -> Preprocessing:
     mean, std = measure(train)
     if config.normalize == "mean":
         std = tuple(1.0 for _ in std)
-    tested_at = sum(config.scale) // 2 if config.scale else config.size
+    tested_at = sum(config.scale) // 2 if config.scale else min(size)
     return Preprocessing(
         channels=train.channels,
         size=size,

@@ -179,6 +179,7 @@ def _go(
             resume=f"verydeep resume {folder}",
         )
     finish(folder, learner, progress, prepared, config=config, processes=processes, display=display)
+    processes.from_first(None)  # the others wait until everything is written
 
 
 def _introduce(

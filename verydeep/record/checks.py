@@ -1,4 +1,4 @@
-"""What a machine lacks for training, and how to mend it, found before a run fails of it.
+"""What a machine may lack for training, one check for each thing, and how to mend it.
 
 Whatever may be broken is imported inside the check that would find it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from verydeep.errors import DataError
-from verydeep.record.environment import cores, cpu, cpu_flags, cuda_devices, memory_bytes, version
+from verydeep.record.machine import cores, cpu, cpu_flags, cuda_devices, memory_bytes, version
 
 PYTHON = (3, 11)
 MINIMUM = {  # as in pyproject.toml
@@ -24,7 +24,6 @@ MINIMUM = {  # as in pyproject.toml
     "pillow": "12.3",
     "safetensors": "0.6",
     "scikit-learn": "1.6",
-    "torchmetrics": "1.8",
     "matplotlib": "3.10",
     "jinja2": "3.1.6",
     "cyclopts": "5",
@@ -48,12 +47,8 @@ class Finding:
     fix: str = ""  # what to do; empty if there is nothing to do
 
 
-def doctor() -> list[Finding]:
-    """All findings, in a fixed order; a check that itself breaks is a finding too."""
-    return [_answer(name, check) for name, check in CHECKS.items()]
-
-
-def _answer(name: str, check: Callable[[], Finding]) -> Finding:
+def answer(name: str, check: Callable[[], Finding]) -> Finding:
+    """The check's finding; of a check that breaks, that it did."""
     try:
         return check()
     except Exception as error:  # whatever is broken on this machine, the other questions are still asked

@@ -1,0 +1,35 @@
+"""Fixtures that several folders of tests share.
+
+Golden texts: what is printed is compared, byte for byte, with a reviewed file in tests/golden. After a wanted change
+write the files anew with ``VERYDEEP_UPDATE_GOLDEN=1 pytest`` and review the difference.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images: VERYDEEP_DATA, or ../shared/data beside the repository."""
+    folder = Path(os.environ.get("VERYDEEP_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real images: {folder} is absent (set VERYDEEP_DATA)")
+    return folder
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compares a text with the reviewed file of a name."""
+
+    def compare(name: str, text: str) -> None:
+        file = GOLDEN / name
+        if os.environ.get("VERYDEEP_UPDATE_GOLDEN"):
+            file.write_text(text, encoding="utf-8")
+        assert text == file.read_text(encoding="utf-8"), f"tests/golden/{name} differs; see tests/conftest.py"
+
+    return compare

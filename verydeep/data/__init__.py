@@ -1,0 +1,1 @@
+"""From files on disk to batches of numbers: data sets, one image decoder, preprocessing, augmentation, batches."""
