@@ -23,9 +23,7 @@ def main() -> None:
     network = vgg(((1, 6), (1, 8)), input=(1, 8, 8), classes=10, fc=(12,), dropout=0.0)
     train = catalog.load("digits", split="train")
     test = take(catalog.load("digits", split="test"), np.arange(61))
-    fed = Preprocessing(
-        channels=1, size=(8, 8), resize=None, crop="center", mean=(78.0,), std=(96.0,), color="grey"
-    )
+    fed = Preprocessing(channels=1, size=(8, 8), resize=None, crop="center", mean=(78.0,), std=(96.0,), color="grey")
     with joined("cpu") as processes:
         learner = trainee(network, initial(network), config, processes)
         shares = batches(
