@@ -9,7 +9,7 @@ from verydeep.errors import SpecError
 from verydeep.families.catalog import network
 from verydeep.rewrite.cut import cut, head_weights, resize, with_head
 from verydeep.rewrite.dense import dense
-from verydeep.spec import walk, weights
+from verydeep.spec import Block, Network, ReLU, residual, walk, weights
 
 
 def small_d(**options):
@@ -38,6 +38,13 @@ def test_blocks_behind_the_cut_are_gone():
 def test_a_layer_on_a_path_is_refused_and_its_join_is_named():
     with pytest.raises(SpecError, match=r"paths of add3_1\. Cut at add3_1"):
         cut(network("resnet18"), "conv3_1a")
+
+
+def test_a_layer_on_a_path_of_a_path_is_refused_and_the_outer_join_is_named():
+    inner = residual("inner", (ReLU("relu"),))
+    net = Network("n", (1, 2, 2), (Block("b", (residual("outer", (inner,)),)),))
+    with pytest.raises(SpecError, match="paths of outer"):
+        cut(net, "relu")
 
 
 def test_an_unknown_layer_is_refused_and_the_layers_are_listed():

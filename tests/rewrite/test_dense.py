@@ -11,7 +11,7 @@ from verydeep.errors import SpecError, WeightsError
 from verydeep.families.catalog import network
 from verydeep.rewrite.cut import cut, resize
 from verydeep.rewrite.dense import dense, dense_weights
-from verydeep.spec import Block, Conv, Flatten, Linear, Network, Pool, branch, conv, pool, walk
+from verydeep.spec import BatchNorm, Block, Conv, Flatten, Linear, Network, Pool, branch, conv, pool, walk
 from verydeep.weights.torchvision import names
 
 CLOSE = 1e-5  # of the largest logit
@@ -124,6 +124,32 @@ def test_a_whole_map_inside_a_join_is_refused_and_named():
     net = Network("n", (1, 4, 4), (Block("b", (join, Flatten("flatten"), Linear("fc", 2))),))
     with pytest.raises(SpecError, match="mean reads the whole map inside join"):
         dense(net)
+
+
+def test_a_whole_map_inside_a_join_of_a_join_is_refused_too():
+    inner = branch("inner", (pool("mean", kernel=None),), (pool("other", kernel=4),))
+    net = Network("n", (1, 4, 4), (Block("b", (branch("outer", (inner,), (inner_twin(),)), Flatten("flatten"))),))
+    with pytest.raises(SpecError, match="mean reads the whole map inside inner"):
+        dense(net)
+
+
+def inner_twin():
+    return branch("twin", (pool("third", kernel=4),), (pool("fourth", kernel=4),))
+
+
+def test_batch_norm_of_a_flat_map_is_refused():
+    body = (Flatten("flatten"), BatchNorm("bn"), Linear("fc", 2))
+    with pytest.raises(SpecError, match="bn normalises each place of a flat map"):
+        dense(Network("n", (1, 2, 2), (Block("b", body),)))
+
+
+def test_batch_norm_of_a_flat_vector_stays():
+    body = (Flatten("flatten"), Linear("fc1", 3), BatchNorm("bn"), Linear("fc2", 2))
+    net = Network("n", (1, 2, 2), (Block("b", body),))
+    weights = sample_weights(net)
+    x = images(2, 1, 2, 2)
+    cells = run(build(dense(net), dense_weights(net, weights)).eval(), x)
+    assert error(cells[:, :, 0, 0], run(build(net, weights).eval(), x)) <= CLOSE
 
 
 @pytest.mark.parametrize("name", ["lenet5", "alexnet", "nin", "googlenet_bn", "resnet18", "mnist_cnn"])

@@ -71,23 +71,14 @@ def test_batch_norm_behind_another_layer_stays():
 
 
 def test_the_fold_is_computed_in_float64_and_rounded_once():
-    net = Network("n", (1, 1, 1), (Block("b", (conv("conv1", 1, kernel=1), BatchNorm("bn1"))),))
-    values = {
-        "conv1.weight": 0.1,
-        "conv1.bias": 0.3,
-        "bn1.weight": 0.7,
-        "bn1.bias": 1e-8,
-        "bn1.running_mean": 0.29999998,
-        "bn1.running_var": 1e-6,
-    }
-    arrays = {name: np.full(weight.shape, values[name], np.float32) for name, weight in weights(net).items()}
-    exact = {name: float(array.ravel()[0]) for name, array in arrays.items()}
-    scale = exact["bn1.weight"] / (exact["bn1.running_var"] + 1e-5) ** 0.5
+    net = Network("n", (1, 1, 1), (Block("b", (conv("conv1", 500, kernel=1), BatchNorm("bn1"))),))
+    arrays = sample_weights(net)
+    weight, bias, gain, shift, mean, variance = (arrays[name].astype(np.float64) for name in weights(net))
+    scale = gain / np.sqrt(variance + 1e-5)
     folded = fold_weights(net, arrays)
-    bias = (exact["conv1.bias"] - exact["bn1.running_mean"]) * scale + exact["bn1.bias"]
     assert folded["conv1.weight"].dtype == folded["conv1.bias"].dtype == np.float32
-    assert folded["conv1.weight"].ravel()[0] == np.float32(exact["conv1.weight"] * scale)
-    assert folded["conv1.bias"][0] == np.float32(bias)
+    assert np.array_equal(folded["conv1.weight"].ravel(), (weight.ravel() * scale).astype(np.float32))
+    assert np.array_equal(folded["conv1.bias"], ((bias - mean) * scale + shift).astype(np.float32))
 
 
 def test_a_network_without_batch_norm_is_refused():

@@ -33,7 +33,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError) as caught:
         checked({"lerning_rate": 1, "bach": 3})
     assert caught.value.exit_code == 2
-    with pytest.raises(ConfigError, match="there is no option 'bach'. Did you mean batch?"):
+    with pytest.raises(ConfigError, match=r"there is no option 'bach'\. Did you mean batch\?"):
         checked({"bach": 3})
 
 
@@ -120,7 +120,7 @@ def test_what_is_given_comes_before_the_recipe():
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="no recipe is called 'fasion'. Did you mean fashion?"):
+    with pytest.raises(ConfigError, match=r"no recipe is called 'fasion'\. Did you mean fashion\?"):
         resolve({"recipe": "fasion"})
 
 

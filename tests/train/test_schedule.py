@@ -1,6 +1,7 @@
 """The learning rate is a pure function of the step."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_one_cycle_is_a_line_up_and_a_line_down():
     config = Config(lr=1.0, schedule="one-cycle", warmup=0.2)
     rates = [rate(config, step=step, steps=100, epoch=0, drops=0) for step in range(100)]
     assert rates.index(max(rates)) == 20
-    falls = [a - b for a, b in zip(rates[20:], rates[21:], strict=False)]
+    falls = [a - b for a, b in pairwise(rates[20:])]
     assert falls == pytest.approx([1 / 80] * 79)
 
 

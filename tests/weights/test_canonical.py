@@ -106,6 +106,13 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_who_has_the_old_file_open_keeps_it(path):
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        canonical.save(path, network=NET, weights=WEIGHTS)
+        assert reader.read() == b"old"
+
+
 def test_what_cannot_be_saved_leaves_the_old_file(path):
     path.write_bytes(b"old")
     broken = {**WEIGHTS, "fc8.bias": np.array([1, np.nan, 2], np.float32)}
@@ -146,6 +153,13 @@ def test_a_value_too_large_for_float32_is_refused(path):
 def test_other_kinds_of_numbers_are_refused(path):
     write(path, arrays={**WEIGHTS, "fc8.bias": np.zeros(3, np.int8)})
     assert refusal(path).code == "WEIGHTS-DTYPE"
+
+
+def test_a_type_that_numpy_lacks_is_refused(path):
+    path.write_bytes(
+        torch_bytes({"a": torch.zeros(3).to(torch.float8_e4m3fn)}, metadata={"verydeep": json.dumps(record())})
+    )
+    assert refusal(path).code == "WEIGHTS-UNREADABLE"
 
 
 def test_a_missing_file_a_folder_and_other_content_are_refused(path):

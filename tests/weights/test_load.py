@@ -20,8 +20,8 @@ from verydeep.weights.torchvision import to_torchvision
 
 
 def small(name="A_bn", **options):
-    options = {"input": (3, 32, 32), "width": 1 / 16, "classes": 4, **options}
-    return network(name, **options, **({} if name.startswith("resnet") else {"fc": (8, 8)}))
+    head = {} if name.startswith("resnet") else {"fc": (8, 8)}
+    return network(name, **{"input": (3, 32, 32), "width": 1 / 16, "classes": 4, **head, **options})
 
 
 NET = small()
@@ -134,6 +134,11 @@ def test_other_classes_are_refused_and_the_way_is_told():
     error = refusal(untrained(), sample_weights(wide))
     assert "fc8.weight is (1000, 8), not (4, 8), fc8.bias is (1000,), not (4,)" in error.message
     assert "build vgg11_bn with classes=1000, load, then change its head" in error.hint
+
+
+def test_more_than_other_classes_is_not_called_that():
+    for other in (small(classes=7, fc=(8, 9)), small(fc=(9, 8))):
+        assert "Build the network that they were trained with" in refusal(untrained(), sample_weights(other)).hint
 
 
 def test_weights_of_a_known_network_are_called_by_its_name():

@@ -16,30 +16,20 @@ from verydeep.record.gallery import worst
 from verydeep.record.page import write_report
 from verydeep.record.rows import training_seconds
 from verydeep.report.table import summary
-from verydeep.train.config import Config
 from verydeep.train.display import Display
 from verydeep.train.durable import write_atomic
 from verydeep.train.prepare import Prepared, test_split
-from verydeep.train.processes import Processes
 from verydeep.train.progress import Progress
 from verydeep.train.trainee import Trainee
 from verydeep.weights import canonical
 
 
-def finish(
-    folder: Path,
-    learner: Trainee,
-    progress: Progress,
-    prepared: Prepared,
-    *,
-    config: Config,
-    processes: Processes,
-    display: Display,
-) -> None:
+def finish(folder: Path, learner: Trainee, progress: Progress, prepared: Prepared, *, display: Display) -> None:
     """Evaluate the final weights once on the test images and write the run's files; repeating it changes nothing."""
+    config, processes = prepared.config, prepared.processes
     weights = learner.final()
     model = pytorch.build(prepared.network, weights, layout=config.layout).to(processes.device)
-    split, name = _unseen(config, prepared)
+    split, name = _unseen(prepared)
     evaluation, logits = None, None
     if split is not None:
         logits = scores(model, split, preprocessing=prepared.preprocessing, processes=processes, workers=config.workers)
@@ -54,7 +44,7 @@ def finish(
         classes=prepared.train.classes,
         extra={"recipe": config.recipe, "seed": config.seed, "epochs": progress.epoch},
     )
-    result = _result(folder, progress, prepared, config, evaluation, name)
+    result = _result(folder, progress, prepared, evaluation, name)
     write_atomic(folder / files.RESULT, (json.dumps(result, indent=2) + "\n").encode())
     run = open_run(folder)
     if evaluation is not None and split is not None and logits is not None:
@@ -65,10 +55,10 @@ def finish(
     display.note(_conclusion(result, evaluation, name, folder))
 
 
-def _unseen(config: Config, prepared: Prepared) -> tuple[Split | None, str]:
+def _unseen(prepared: Prepared) -> tuple[Split | None, str]:
     """The test images; where a data set has none, those held out for validation."""
     try:
-        return test_split(config, classes=prepared.train.classes), "test"
+        return test_split(prepared.config, classes=prepared.train.classes), "test"
     except DataError as error:
         if error.code != "DATA-NO-TEST":
             raise
@@ -79,10 +69,10 @@ def _result(
     folder: Path,
     progress: Progress,
     prepared: Prepared,
-    config: Config,
     evaluation: Evaluation | None,
     split_name: str,
 ) -> dict[str, Any]:
+    config = prepared.config
     costs = summary(prepared.network)
     return {
         "data": config.data,

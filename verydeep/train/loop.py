@@ -1,18 +1,16 @@
 """The training loop: epochs of steps, validation after each, checkpoints on the way."""
 
 import math
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any
 
-from verydeep.data.batches import batches, plan
+from verydeep.data.batches import Batch, batches, plan
 from verydeep.evaluate.metrics import measure
 from verydeep.evaluate.scores import scores
-from verydeep.train.config import Config
 from verydeep.train.display import Display
 from verydeep.train.prepare import Prepared
-from verydeep.train.processes import Processes
 from verydeep.train.progress import Progress
 from verydeep.train.schedule import rate
 from verydeep.train.signals import Interrupted, Stop
@@ -20,6 +18,7 @@ from verydeep.train.step import take_step
 from verydeep.train.trainee import Trainee
 
 STUCK = 0.01  # relative distance of the mean loss from ln(classes) at which a network has learned nothing
+SIGTERM = 15  # what ended the run where the signal reached another process
 
 
 def run_epochs(
@@ -27,22 +26,18 @@ def run_epochs(
     progress: Progress,
     prepared: Prepared,
     *,
-    config: Config,
-    processes: Processes,
     display: Display,
     stop: Stop,
     save: Callable[[], None],
     record: Callable[[dict[str, Any], float], None],
     resume: str,
 ) -> None:
-    """Train from where `progress` stands to the last epoch.
+    """Train from where `progress` stands to the last epoch; all processes of a run call this together.
 
     Args:
         trainee: The arrays, changed in place.
         progress: The position, changed in place.
-        prepared: Images, preprocessing and augmentation.
-        config: The run's settings.
-        processes: All of them call this function.
+        prepared: Settings, images, preprocessing and augmentation.
         display: Where to report to.
         stop: Set by a signal; the loop then saves and raises.
         save: Writes a checkpoint of the present state.
@@ -53,81 +48,85 @@ def run_epochs(
         Interrupted: a signal came; everything is saved.
         NumericalError: a gradient or a validation score is not finite.
     """
-    in_epoch = len(plan(len(prepared.train), config.batch))
-    steps = config.epochs * in_epoch
+    config = prepared.config
     saved = monotonic()
     while progress.epoch < config.epochs and not progress.stopped:
-        began, first = monotonic(), progress.seen
-        trainee.model.train()
-        with closing(
-            batches(
-                prepared.train,
-                preprocessing=prepared.preprocessing,
-                augment=prepared.augment,
-                batch=config.batch,
-                seed=config.seed,
-                epoch=progress.epoch,
-                start=progress.position,
-                rank=processes.rank,
-                world=processes.world,
-                workers=config.workers,
-            )
-        ) as shares:
+        began, seen_before = monotonic(), progress.seen
+        with _shares(prepared, progress) as shares:
             for batch in shares:
-                outcome = take_step(
-                    trainee.called,
-                    batch,
-                    trainee.optimizer,
-                    config=config,
-                    processes=processes,
-                    step=progress.step,
-                    rate=rate(config, step=progress.step, steps=steps, epoch=progress.epoch, drops=progress.drops),
-                    stop=stop.number > 0,
-                )
-                if trainee.average is not None:
-                    trainee.average.update_parameters(trainee.model)
-                progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
-                display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
+                asked = _step(trainee, progress, prepared, batch, display=display, stop=stop)
                 due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
-                # Several processes stop after the same step: the one at whose start any of them had been asked to.
-                asked = outcome.stop or (processes.world == 1 and stop.number > 0)
                 if due or asked or monotonic() - saved > 60 * config.checkpoint_minutes:
                     save()
                     saved = monotonic()
                 if asked:
-                    raise Interrupted(stop.number or 15, resume=resume)
+                    raise Interrupted(stop.number or SIGTERM, resume=resume)
         seconds = monotonic() - began
-        row = _row(trainee, progress, prepared, config=config, processes=processes, steps=steps)
-        speed = (progress.seen - first) / seconds
+        images_per_second = (progress.seen - seen_before) / seconds
+        row = _row(trainee, progress, prepared)
         _warn_if_stuck(row, classes=len(prepared.train.classes), display=display)
         progress.finish_epoch(row)
         record(row, seconds)
-        display.epoch(row, seconds=seconds, images_per_second=speed)
+        display.epoch(row, seconds=seconds, images_per_second=images_per_second)
         if row["val_top1"] is not None:
-            better = progress.judge(row["val_top1"], plateau=config.plateau, drops=_most_drops(config))
-            if config.patience:
-                if better:
-                    trainee.keep_as_best()
-                elif progress.stale >= config.patience:
-                    progress.stopped = True
-                    display.note(f"no better validation accuracy for {config.patience} epochs: stopping early")
+            _judge(trainee, progress, prepared, accuracy=row["val_top1"], display=display)
     save()
 
 
-def _row(
-    trainee: Trainee,
-    progress: Progress,
-    prepared: Prepared,
-    *,
-    config: Config,
-    processes: Processes,
-    steps: int,
-) -> dict[str, Any]:
+def _step(
+    trainee: Trainee, progress: Progress, prepared: Prepared, batch: Batch, *, display: Display, stop: Stop
+) -> bool:
+    """One step; whether the run has been asked to stop."""
+    trainee.model.train()
+    outcome = take_step(
+        trainee.called,
+        batch,
+        trainee.optimizer,
+        config=prepared.config,
+        processes=prepared.processes,
+        step=progress.step,
+        rate=_rate(progress, prepared, step=progress.step),
+        stop=stop.number > 0,
+    )
+    if trainee.average is not None:
+        trainee.average.update_parameters(trainee.model)
+    progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
+    display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
+    # Several processes stop after the same step: the one at whose start any of them had been asked to.
+    return outcome.stop or (prepared.processes.world == 1 and stop.number > 0)
+
+
+@contextmanager
+def _shares(prepared: Prepared, progress: Progress) -> Iterator[Iterator[Batch]]:
+    """This process's batches of the present epoch that are still to come."""
+    config, processes = prepared.config, prepared.processes
+    shares = batches(
+        prepared.train,
+        preprocessing=prepared.preprocessing,
+        augment=prepared.augment,
+        batch=config.batch,
+        seed=config.seed,
+        epoch=progress.epoch,
+        start=progress.position,
+        rank=processes.rank,
+        world=processes.world,
+        workers=config.workers,
+    )
+    with closing(shares):  # type: ignore[type-var]
+        yield shares
+
+
+def _rate(progress: Progress, prepared: Prepared, *, step: int) -> float:
+    steps = prepared.config.epochs * len(plan(len(prepared.train), prepared.config.batch))
+    return rate(prepared.config, step=step, steps=steps, epoch=progress.epoch, drops=progress.drops)
+
+
+def _row(trainee: Trainee, progress: Progress, prepared: Prepared) -> dict[str, Any]:
     """The epoch's line of metrics: means over images, never of batch means."""
     row: dict[str, Any] = {
         "epoch": progress.epoch + 1,
         "step": progress.step,
-        "lr": rate(config, step=progress.step - 1, steps=steps, epoch=progress.epoch, drops=progress.drops),
+        "lr": _rate(progress, prepared, step=progress.step - 1),
         "train_loss": progress.loss_sum / progress.seen,
         "train_top1": progress.correct / progress.seen,
         "val_loss": None,
@@ -138,16 +137,23 @@ def _row(
             trainee.evaluated(),
             prepared.val,
             preprocessing=prepared.preprocessing,
-            processes=processes,
-            workers=config.workers,
+            processes=prepared.processes,
+            workers=prepared.config.workers,
         )
         found = measure(logits, prepared.val.labels, classes=prepared.val.classes)
         row |= {"val_loss": found.loss, "val_top1": found.top1}
     return row
 
 
-def _most_drops(config: Config) -> int:
-    return config.drops if config.schedule == "plateau" else 0
+def _judge(trainee: Trainee, progress: Progress, prepared: Prepared, *, accuracy: float, display: Display) -> None:
+    """Lower the rate or stop where the validation accuracy no longer grows; early stopping keeps the best weights."""
+    config = prepared.config
+    better = progress.judge(accuracy, plateau=config.plateau, drops=config.drops if config.schedule == "plateau" else 0)
+    if config.patience and better:
+        trainee.keep_as_best()
+    elif config.patience and progress.stale >= config.patience:
+        progress.stopped = True
+        display.note(f"no better validation accuracy for {config.patience} epochs: stopping early")
 
 
 def _warn_if_stuck(row: dict[str, Any], *, classes: int, display: Display) -> None:

@@ -20,8 +20,10 @@ from verydeep.weights.initial import Weights, initial
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Everything that is settled before the first step."""
+    """Everything that is settled before the first step and does not change any more."""
 
+    config: Config
+    processes: Processes
     network: Network
     preprocessing: Preprocessing
     augment: Augment
@@ -51,7 +53,17 @@ def prepare(config: Config, processes: Processes, *, network: Network | None = N
         network = describe(config, channels=train.channels, size=preprocessing.size, classes=len(train.classes))
     _check_network(network, preprocessing, train)
     _check_batch(config, len(train), processes, network)
-    return Prepared(network, preprocessing, augment, train, val, fingerprint(whole), tuple(bad))
+    return Prepared(
+        config=config,
+        processes=processes,
+        network=network,
+        preprocessing=preprocessing,
+        augment=augment,
+        train=train,
+        val=val,
+        fingerprint=fingerprint(whole),
+        bad=tuple(bad),
+    )
 
 
 def describe(config: Config, *, channels: int, size: tuple[int, int], classes: int) -> Network:

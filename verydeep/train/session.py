@@ -71,7 +71,7 @@ def train(
             if processes.is_first:
                 _describe(folder, config, prepared.network)
             learner = trainee(prepared.network, arrays, config, processes)
-            _go(folder, learner, Progress(), prepared, config=config, processes=processes, display=shown)
+            _go(folder, learner, Progress(), prepared, display=shown)
     return open_run(folder)
 
 
@@ -109,13 +109,13 @@ def resume(folder: Path, changes: dict[str, Any], *, display: Display | None = N
             shown.note(f"warning: {one.path.name} is passed over: {one.reason}")
         arrays = first_weights(config, prepared.network)
         learner = trainee(prepared.network, arrays, config, processes)
-        progress = Progress() if found is None else _take_up(found, learner, prepared, config, shown)
+        progress = Progress() if found is None else _take_up(found, learner, prepared, shown)
         for name in changes:
             if getattr(before, name) != getattr(config, name):
                 shown.note(f"{name}: {getattr(before, name)} -> {getattr(config, name)}")
         if processes.is_first and config != before:
             write_atomic(folder / files.CONFIG, config.to_yaml().encode())
-        _go(folder, learner, progress, prepared, config=config, processes=processes, display=shown)
+        _go(folder, learner, progress, prepared, display=shown)
     return open_run(folder)
 
 
@@ -132,17 +132,9 @@ def _session(config: Config, display: Display | None) -> Iterator[tuple[Processe
             shown.end()
 
 
-def _go(
-    folder: Path,
-    learner: Trainee,
-    progress: Progress,
-    prepared: Prepared,
-    *,
-    config: Config,
-    processes: Processes,
-    display: Display,
-) -> None:
+def _go(folder: Path, learner: Trainee, progress: Progress, prepared: Prepared, *, display: Display) -> None:
     """Train from where `progress` stands to the end, and write what a run leaves behind."""
+    config, processes = prepared.config, prepared.processes
     checkpoints, run_id = folder / files.CHECKPOINTS, _run_id(folder) if processes.is_first else ""
     if processes.is_first:
         checkpoint.check_space(checkpoints, bytes_needed=3 * bytes_to_save(learner, config))
@@ -155,7 +147,7 @@ def _go(
                 step=progress.step,
                 weights=learner.weights(),
                 state=learner.state(),
-                record=_record(progress, prepared, config),
+                record=_record(progress, prepared),
                 run_id=run_id,
             )
 
@@ -164,33 +156,24 @@ def _go(
             write_metrics(folder, progress.history)
             append_timing(folder, epoch=row["epoch"], seconds=seconds)
 
-    _introduce(folder, progress, prepared, config=config, processes=processes, display=display)
+    _introduce(folder, progress, prepared, display=display)
     with stopping() as stop:
         run_epochs(
             learner,
             progress,
             prepared,
-            config=config,
-            processes=processes,
             display=display,
             stop=stop,
             save=save,
             record=record,
             resume=f"verydeep resume {folder}",
         )
-    finish(folder, learner, progress, prepared, config=config, processes=processes, display=display)
+    finish(folder, learner, progress, prepared, display=display)
     processes.from_first(None)  # the others wait until everything is written
 
 
-def _introduce(
-    folder: Path,
-    progress: Progress,
-    prepared: Prepared,
-    *,
-    config: Config,
-    processes: Processes,
-    display: Display,
-) -> None:
+def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display: Display) -> None:
+    config, processes = prepared.config, prepared.processes
     network, steps = prepared.network, config.epochs * -(-len(prepared.train) // config.batch)
     held_out = f", {len(prepared.val):,} held out for validation" if prepared.val is not None else ""
     several = f", {processes.world} processes" if processes.world > 1 else ""
@@ -205,11 +188,11 @@ def _introduce(
         display.note(f"going on after step {progress.step:,}, in epoch {progress.epoch + 1}")
 
 
-def _record(progress: Progress, prepared: Prepared, config: Config) -> dict[str, Any]:
+def _record(progress: Progress, prepared: Prepared) -> dict[str, Any]:
     """What a checkpoint holds besides arrays."""
     return {
         "progress": progress.to_json(),
-        "config": config.model_dump(mode="json"),
+        "config": prepared.config.model_dump(mode="json"),
         "classes": list(prepared.train.classes),
         "preprocessing": prepared.preprocessing.to_json(),
         "fingerprint": prepared.fingerprint,
@@ -218,11 +201,9 @@ def _record(progress: Progress, prepared: Prepared, config: Config) -> dict[str,
     }
 
 
-def _take_up(
-    found: checkpoint.Checkpoint, learner: Trainee, prepared: Prepared, config: Config, display: Display
-) -> Progress:
+def _take_up(found: checkpoint.Checkpoint, learner: Trainee, prepared: Prepared, display: Display) -> Progress:
     """The progress of a checkpoint, with its arrays put in place."""
-    record = found.record
+    record, config = found.record, prepared.config
     if record.get("fingerprint") != prepared.fingerprint and not config.allow_data_change:
         raise DataError(
             f"the images of {config.data} are not those that the run began with",

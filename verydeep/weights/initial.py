@@ -64,12 +64,14 @@ def initial(network: Network, *, rule: str = "he", seed: int = 0) -> Weights:
         seed: A whole number of at least 0.
 
     Raises:
-        ConfigError: no rule has this name.
+        ConfigError: no rule has this name, or the seed is negative.
     """
     if rule not in RULES:
         near = get_close_matches(rule, RULES, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(RULES)}."
         raise ConfigError(f"no initialisation is called {rule!r}", code="INIT-UNKNOWN", hint=hint)
+    if seed < 0:
+        raise ConfigError(f"the seed is {seed}", code="SEED", hint="Give a whole number of at least 0.")
     arrays: Weights = {}
     for step in walk(network):
         for weight in step.layer.weights(step.before):

@@ -17,6 +17,7 @@ from verydeep.errors import WeightsError
 
 Array = npt.NDArray[Any]
 
+INSIDE = "If weights are inside it, load them from there: torch.load(path, weights_only=True)['model'] or the like."
 NUMPY_HAS = (torch.float16, torch.float32, torch.float64)
 
 
@@ -57,34 +58,38 @@ def arrays(state: Mapping[str, Any]) -> dict[str, Array]:
     }
 
 
-INSIDE = "If weights are inside it, load them from there: torch.load(path, weights_only=True)['model'] or the like."
-
-
 def _array(key: str, value: object) -> Array:
     if not isinstance(value, Tensor):
         raise WeightsError(f"{key} is a {type(value).__name__}, not a tensor", code="WEIGHTS-FORMAT", hint=INSIDE)
-    if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_complex():
+    try:
+        _refuse_overstated(key, value)
+        tensor = value.detach().cpu()
+        is_foreign = tensor.is_floating_point() and tensor.dtype not in NUMPY_HAS
+        return (tensor.float() if is_foreign else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
         raise WeightsError(
-            f"{key} is a sparse, quantised, complex or empty (meta) tensor",
+            f"{key} is no ordinary tensor: {str(error).partition(chr(10))[0]}",
             code="WEIGHTS-DTYPE",
-            hint="Save it as an ordinary floating-point tensor.",
-        )
-    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            hint="Save it dense, floating-point and with its values, not sparse, quantised, conjugate or on meta.",
+        ) from None
+
+
+def _refuse_overstated(key: str, tensor: Tensor) -> None:
+    """A stride of 0 lets a file of a few bytes claim any number of values."""
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise WeightsError(
-            f"{key} claims {value.numel()} numbers, more than are stored",
+            f"{key} claims {tensor.numel()} numbers, more than are stored",
             code="WEIGHTS-CORRUPT",
             hint="Save it with .contiguous().",
         )
-    tensor = value.detach().cpu()
-    is_exotic = tensor.is_floating_point() and tensor.dtype not in NUMPY_HAS
-    return (tensor.float() if is_exotic else tensor).numpy()
 
 
 def _inspect_archive(path: Path) -> None:
     """Refuse, before torch opens it, a zip that is a TorchScript program or that unpacks to more than it is."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":  # how torch.load tells its zip from its older form
+                return
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
