@@ -27,9 +27,9 @@ from types import SimpleNamespace
 
 import torch
 
+from verydeep.durable import free_bytes, write_synced
 from verydeep.errors import ResourceError
 from verydeep.train import checkpoint, manifest, retention
-from verydeep.train.durable import free_bytes, write_synced
 from verydeep.train.tensor_file import parts
 
 RUN = "run-under-test"

@@ -18,10 +18,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from verydeep.durable import free_bytes, write_synced
 from verydeep.errors import ConfigError, NumericalError, ResourceError, WeightsError
 from verydeep.train import checkpoint, manifest, retention
 from verydeep.train.checkpoint import check_space, latest, load, save, space_needed
-from verydeep.train.durable import free_bytes, write_synced
 
 FILES = ("weights.safetensors", "state.safetensors", "state.json", "MANIFEST.json")
 

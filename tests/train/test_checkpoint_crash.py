@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from verydeep.train.durable import free_bytes
+from verydeep.durable import free_bytes
 
 SAVER = Path(__file__).with_name("saver.py")
 MODES = ("next", "again", "damaged", "back")

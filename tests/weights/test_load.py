@@ -137,8 +137,12 @@ def test_other_classes_are_refused_and_the_way_is_told():
 
 
 def test_more_than_other_classes_is_not_called_that():
-    for other in (small(classes=7, fc=(8, 9)), small(fc=(9, 8))):
-        assert "Build the network that they were trained with" in refusal(untrained(), sample_weights(other)).hint
+    for wrong in (
+        sample_weights(small(classes=7, fc=(8, 9))),
+        {**WEIGHTS, "fc8.weight": WEIGHTS["fc8.weight"].T},
+        {**WEIGHTS, "fc7.bias": np.zeros(5, np.float32)},
+    ):
+        assert "Build the network that they were trained with" in refusal(untrained(), wrong).hint
 
 
 def test_weights_of_a_known_network_are_called_by_its_name():

@@ -1,7 +1,7 @@
 """A network as an ordinary PyTorch model: nested `nn.Sequential` whose children have the spec's names."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, assert_never
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from verydeep.errors import ConfigError, WeightsError
+from verydeep.errors import ConfigError
 from verydeep.spec import (
     LRN,
     BatchNorm,
@@ -29,8 +29,8 @@ from verydeep.spec import (
     Signal,
     Tanh,
     walk,
-    weights,
 )
+from verydeep.weights import fit, nested
 
 Layout = Literal["channels_first", "channels_last"]
 
@@ -75,25 +75,7 @@ def set_weights(model: nn.Module, arrays: Mapping[str, npt.NDArray[Any] | Tensor
         WeightsError: a name is missing or unknown, or a shape differs; the model is unchanged.
     """
     network: Network = model.network  # type: ignore[assignment]
-    expected = weights(network)
-    missing = [name for name in expected if name not in arrays]
-    unknown = [name for name in arrays if name not in expected]
-    shapes = [
-        f"{name} is {tuple(arrays[name].shape)}, not {expected[name].shape}"
-        for name in expected
-        if name in arrays and tuple(arrays[name].shape) != expected[name].shape
-    ]
-    if missing or unknown or shapes:
-        problems = [
-            *([f"missing: {_some(missing)}"] if missing else []),
-            *([f"unknown: {_some(unknown)}"] if unknown else []),
-            *([f"shapes: {_some(shapes)}"] if shapes else []),
-        ]
-        raise WeightsError(
-            f"these weights are not those of {network.name}: {'; '.join(problems)}",
-            code="WEIGHTS-MISMATCH",
-            hint="Build the network that they were trained with; nothing was loaded.",
-        )
+    fit.refuse_misfit(fit.shapes(network), arrays, of=network.name)
     with torch.no_grad():
         for name, tensor in tensors(model).items():
             array = arrays[name]
@@ -109,12 +91,8 @@ def get_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """The model's own tensors by canonical name, not copies: parameters and the running statistics of batch norm."""
     network: Network = model.network  # type: ignore[assignment]
-    places = dict(_places(network))
-    found: dict[str, Tensor] = {}
-    for name in weights(network):
-        layer, array = name.split(".")
-        found[name] = getattr(model.get_submodule(places[layer]), array)
-    return found
+    state = model.state_dict(keep_vars=True)
+    return {name: state[key] for name, key in nested.names(network).items()}
 
 
 def run(model: nn.Module, images: Tensor, *, taps: Iterable[str] = ()) -> dict[str, Tensor]:
@@ -129,7 +107,7 @@ def run(model: nn.Module, images: Tensor, *, taps: Iterable[str] = ()) -> dict[s
         ConfigError: no layer has this name.
     """
     network: Network = model.network  # type: ignore[assignment]
-    places = dict(_places(network))
+    places = nested.places(network)
     wanted = tuple(dict.fromkeys(taps))
     for name in wanted:
         if name not in places:
@@ -320,26 +298,6 @@ def _pool(layer: Pool) -> nn.Module:
     return nn.AvgPool2d(layer.kernel, layer.stride, padding, ceil_mode=ceil, count_include_pad=False)
 
 
-def _places(network: Network) -> Iterator[tuple[str, str]]:
-    """Every layer's name and its dotted path in the model, in the order of computation."""
-
-    def within(layers: tuple[Layer, ...], prefix: str) -> Iterator[tuple[str, str]]:
-        for layer in layers:
-            place = f"{prefix}.{layer.name}"
-            if isinstance(layer, Parallel):
-                for number, path in enumerate(layer.paths, start=1):
-                    yield from within(path, f"{place}.path{number}")
-            yield layer.name, place
-
-    for block in network.blocks:
-        yield from within(block.layers, block.name)
-
-
 def _flat(padding: Padding) -> tuple[int, int, int, int]:
     (top, bottom), (left, right) = padding
     return left, right, top, bottom
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:6])
-    return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown

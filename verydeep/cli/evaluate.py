@@ -14,7 +14,7 @@ def run(
     data: str | None = None,
     /,
     *,
-    split: Literal["test", "train"] = "test",
+    split: Literal["test", "validation", "train"] = "test",
     data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
     download: Annotated[bool, Parameter(negative="", help="Fetch the files if they are missing.")] = False,
     device: str = "auto",
@@ -27,7 +27,7 @@ def run(
     Args:
         run: The folder that `verydeep train` wrote.
         data: A data set's name or a folder; without it, the data that the network was trained on.
-        split: test, or train for all training images.
+        split: test; validation, the images held out from training; or train, all training images.
         device: auto, cpu, cuda or cuda:N.
         batch: Images computed at once.
         format: text, json or markdown.

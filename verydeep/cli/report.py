@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 def run(
     run: Path,
-    data: str | None = None,
     /,
     *,
     data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
@@ -18,7 +17,6 @@ def run(
 
     Args:
         run: The folder that `verydeep train` wrote.
-        data: A data set's name or a folder to report on; without it, the test images of the run's own.
         device: auto, cpu, cuda or cuda:N.
     """
     from verydeep.evaluate.center import logits, unseen
@@ -28,7 +26,7 @@ def run(
     from verydeep.record.page import write_report
 
     opened = open_run(run)
-    images = unseen(opened, data, data_root=data_root)
+    images, split_name = unseen(opened, data_root=data_root)
     scores = logits(opened, images, device=device)
     evaluation = measure(scores, images.labels, classes=images.classes)
-    print(write_report(opened, evaluation=evaluation, mistakes=worst(images, scores), split_name="test"))
+    print(write_report(opened, evaluation=evaluation, mistakes=worst(images, scores), split_name=split_name))

@@ -1,25 +1,28 @@
 """The accuracy of a run on a data set, from one centre crop of each image."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from verydeep.data import catalog
 from verydeep.data.check import usable
-from verydeep.data.split import Split, map_classes, with_channels
+from verydeep.data.split import Split, hold_out, map_classes, with_channels
+from verydeep.errors import DataError
 from verydeep.evaluate.metrics import Evaluation, measure
 from verydeep.evaluate.scores import scores
 from verydeep.record.folder import Run, open_run
 from verydeep.train.processes import joined
+
+SplitName: TypeAlias = Literal["test", "validation", "train"]
 
 
 def evaluate(
     run: Run | str | Path,
     data: str | None = None,
     *,
-    split: Literal["test", "train"] = "test",
+    split: SplitName = "test",
     data_root: Path | None = None,
     download: bool = False,
     device: str = "auto",
@@ -31,7 +34,8 @@ def evaluate(
         run: A run or its folder.
         data: A data set's name or a folder; None is the one that the network was trained on. Classes are matched by
             name, whatever their order or number there.
-        split: "test", or "train" for all training images.
+        split: "test"; "validation", the images held out from training by the run's share and seed; or "train", all
+            training images.
         data_root: Folder of the data set's files.
         download: Fetch the files if they are missing.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -41,23 +45,41 @@ def evaluate(
         DataError: images missing or unreadable, or of a class that the network does not know.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    images = unseen(opened, data, split=split, data_root=data_root, download=download)
+    images = labelled(opened, data, split=split, data_root=data_root, download=download)
     return measure(logits(opened, images, device=device, batch=batch), images.labels, classes=images.classes)
 
 
-def unseen(
+def labelled(
     run: Run,
     data: str | None = None,
     *,
-    split: Literal["test", "train"] = "test",
+    split: SplitName = "test",
     data_root: Path | None = None,
     download: bool = False,
 ) -> Split:
     """The images of a data set, with labels that are indices into the run's classes; see `evaluate`."""
-    root = data_root or run.config.data_root
-    found = catalog.load(data or run.config.data, split=split, root=root, download=download)
-    found, _ = usable(found, bad_images="refuse")
+    config = run.config
+    source = "test" if split == "test" else "train"
+    try:
+        found = catalog.load(data or config.data, split=source, root=data_root or config.data_root, download=download)
+    except DataError as error:
+        if error.code == "DATA-NO-TEST":
+            error.hint = "Add one of them, or evaluate on the images held out from training: --split validation."
+        raise
+    found, _ = usable(found, bad_images=config.bad_images if split != "test" else "refuse")
+    if split == "validation":
+        _, found = hold_out(found, fraction=config.val, seed=config.seed)
     return map_classes(with_channels(found, run.preprocessing.channels), run.classes)
+
+
+def unseen(run: Run, *, data_root: Path | None = None) -> tuple[Split, Literal["test", "validation"]]:
+    """The images that say how good a run is: the test images, or those held out where its data set has none."""
+    try:
+        return labelled(run, data_root=data_root), "test"
+    except DataError as error:
+        if error.code != "DATA-NO-TEST" or not run.config.val:
+            raise
+        return labelled(run, split="validation", data_root=data_root), "validation"
 
 
 def logits(run: Run, images: Split, *, device: str = "auto", batch: int = 256) -> npt.NDArray[np.float32]:

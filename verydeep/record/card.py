@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from verydeep.durable import write_atomic
 from verydeep.evaluate.metrics import Evaluation, interval, most_confused
 from verydeep.record.folder import CARD, CONFIG, MODEL, REPORT, Run
 from verydeep.record.rows import training_seconds
@@ -12,7 +13,6 @@ from verydeep.record.words import commands, data_name, duration, folder_name, ma
 from verydeep.report.grid import markdown, markdown_text
 from verydeep.report.table import summary
 from verydeep.report.words import plural, sizes
-from verydeep.train.durable import write_atomic
 
 MOST_NAMED = 20  # classes; of more, the first are named and the rest counted
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from verydeep.durable import write_atomic
 from verydeep.evaluate.metrics import Evaluation, interval, most_confused
 from verydeep.record import figures
 from verydeep.record.folder import CONFUSION, CURVES, REPORT, Run
@@ -30,7 +31,6 @@ from verydeep.report.draw import draw
 from verydeep.report.table import Row, summary, table
 from verydeep.report.words import layer_text, length_text, plural, sizes
 from verydeep.spec import Network, walk
-from verydeep.train.durable import write_atomic
 
 PAIRS = 10  # most-confused pairs that are listed
 MOST_LISTED = 40  # classes; with more, their table is folded

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from verydeep.durable import write_atomic
 from verydeep.record.folder import METRICS, METRICS_TABLE, TIMINGS, read_lines
-from verydeep.train.durable import write_atomic
 
 
 def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:

@@ -16,9 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
 
+from verydeep.durable import disk_errors, disk_full, free_bytes, make_folder, sync_folder, write_synced
 from verydeep.errors import ConfigError, NumericalError, ResourceError, WeightsError
 from verydeep.train import manifest
-from verydeep.train.durable import disk_errors, disk_full, free_bytes, make_folder, sync_folder, write_synced
 from verydeep.train.manifest import RECORD, STATE, WEIGHTS
 from verydeep.train.retention import UNFINISHED, make_way, newest_first, remove_unfinished, retain
 from verydeep.train.tensor_file import parts, refuse_non_finite

@@ -6,6 +6,7 @@ from typing import Any
 
 from verydeep.backends import pytorch
 from verydeep.data.split import Split
+from verydeep.durable import write_atomic
 from verydeep.errors import DataError
 from verydeep.evaluate.metrics import Evaluation, measure
 from verydeep.evaluate.scores import scores
@@ -17,7 +18,6 @@ from verydeep.record.page import write_report
 from verydeep.record.rows import training_seconds
 from verydeep.report.table import summary
 from verydeep.train.display import Display
-from verydeep.train.durable import write_atomic
 from verydeep.train.prepare import Prepared, test_split
 from verydeep.train.progress import Progress
 from verydeep.train.trainee import Trainee

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from verydeep.durable import disk_errors, make_folder
 from verydeep.errors import ConfigError
-from verydeep.train.durable import disk_errors, make_folder
 
 NAME = ".lock"
 _held: set[int] = set()  # descriptors of the locks that this process holds

@@ -14,7 +14,7 @@ def plain() -> Config:
     """For a network without batch norm: He initial weights, a gentle rate, gradients clipped, cosine to zero."""
     return Config(
         recipe="plain",
-        epochs=20,
+        epochs=10,
         lr=0.02,
         schedule="cosine",
         warmup=0.1,
@@ -56,7 +56,7 @@ def mnist() -> Config:
     """28x28 grey images at native size: a thin batch-normalised VGG."""
     return normed().updated(
         recipe="mnist",
-        arch="2x32,2x64,2x128",
+        arch="1x32,2x64,2x128",
         batch_norm=True,
         fc=(),
         epochs=6,
@@ -69,7 +69,7 @@ def mnist() -> Config:
 
 def fashion() -> Config:
     """Fashion-MNIST at native size: the network of `mnist`, mirrored images, more epochs."""
-    return mnist().updated(recipe="fashion", flip=True, epochs=12, smoothing=0.1)
+    return mnist().updated(recipe="fashion", flip=True, epochs=10, smoothing=0.1)
 
 
 def cifar() -> Config:

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
+from verydeep.durable import sync_folder
 from verydeep.errors import WeightsError
 from verydeep.train import manifest
-from verydeep.train.durable import sync_folder
 
 UNFINISHED = ".unfinished-"  # prefix of what a kill may leave behind
 DAMAGED = ("CKP-CORRUPT", "CKP-MISSING")  # can never load again; other refusals may end

@@ -10,6 +10,7 @@ from uuid import uuid4
 import torch
 
 from verydeep import spec_json
+from verydeep.durable import write_atomic
 from verydeep.errors import ConfigError, DataError, WeightsError
 from verydeep.record import folder as files
 from verydeep.record.environment import environment
@@ -21,7 +22,6 @@ from verydeep.train import checkpoint
 from verydeep.train import config as settings
 from verydeep.train.config import Config
 from verydeep.train.display import Display, Silent, Terminal
-from verydeep.train.durable import write_atomic
 from verydeep.train.finish import finish
 from verydeep.train.lock import lock
 from verydeep.train.loop import run_epochs

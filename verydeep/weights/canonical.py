@@ -11,9 +11,9 @@ import numpy.typing as npt
 from safetensors.numpy import save as to_bytes
 
 from verydeep import spec_json
+from verydeep.durable import write_atomic
 from verydeep.errors import SpecError, WeightsError
 from verydeep.spec import Network
-from verydeep.train.durable import write_atomic
 from verydeep.weights import tensor_file
 from verydeep.weights.fit import refuse_misfit, shapes
 from verydeep.weights.numbers import Float32, as_float32

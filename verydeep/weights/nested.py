@@ -8,10 +8,15 @@ from verydeep.weights.fit import AnyArray, renamed, shapes
 COUNTER = "num_batches_tracked"  # of each batch norm in PyTorch; with a fixed momentum nothing depends on it
 
 
+def places(network: Network) -> dict[str, str]:
+    """Every layer's module in the model; inside a join it tells the path: unit2_1.add2_1.path1.conv2_1a."""
+    return {layer: place for block in network.blocks for layer, place in _places(block.layers, within=block.name)}
+
+
 def names(network: Network) -> dict[str, str]:
-    """The model's key for every canonical name; inside a join it tells the path: unit2_1.add2_1.path1.conv2_1a.bias."""
-    places = {layer: place for block in network.blocks for layer, place in _places(block.layers, within=block.name)}
-    return {name: f"{places[layer]}.{array}" for name in shapes(network) for layer, array in [name.split(".")]}
+    """The model's key for every canonical name: block1.conv1_1.weight for conv1_1.weight."""
+    found = places(network)
+    return {name: f"{found[layer]}.{array}" for name in shapes(network) for layer, array in [name.split(".")]}
 
 
 def from_model(network: Network, state: Mapping[str, AnyArray]) -> dict[str, AnyArray]:

@@ -41,7 +41,7 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (SafetensorError, OSError, TypeError) as error:
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a type that NumPy lacks
         raise WeightsError(
             f"{path} cannot be read as a safetensors file: {error}",
             code="WEIGHTS-UNREADABLE",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from verydeep.durable import make_folder, sync_folder, write_atomic, write_synced
 from verydeep.errors import ResourceError
-from verydeep.train.durable import make_folder, sync_folder, write_atomic, write_synced
 
 CALLS = ("write", "fsync", "replace")
 
@@ -51,7 +51,7 @@ def test_a_disk_that_fails_leaves_the_old_content_and_no_litter(tmp_path, monkey
 KILLED = """
 import os, sys
 from pathlib import Path
-from verydeep.train import durable
+from verydeep import durable
 position, seen = int(sys.argv[2]), 0
 def ending(real):
     def call(*given, **options):
@@ -117,6 +117,6 @@ def test_a_folder_that_is_missing_is_told_with_its_path(tmp_path):
 
 def test_every_new_folder_is_synced_into_the_one_above(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("verydeep.train.durable.sync_folder", lambda place: synced.append(place) or sync_folder(place))
+    monkeypatch.setattr("verydeep.durable.sync_folder", lambda place: synced.append(place) or sync_folder(place))
     make_folder(tmp_path / "a" / "b")
     assert sorted(synced) == [tmp_path, tmp_path / "a"]
