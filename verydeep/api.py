@@ -19,6 +19,8 @@ from verydeep.train import session
 from verydeep.train.recipes import resolve
 from verydeep.weights.initial import initial
 
+_DECIDED = ("net", "arch", "batch_norm", "width", "fc", "dropout")  # by a network that is given ready-made
+
 __all__ = ["build", "evaluate", "features", "predict", "resume", "train"]
 
 
@@ -84,23 +86,35 @@ def train(
         settings: Any field of `verydeep.train.config.Config`: ``epochs=5, seed=1, data_root="data"``.
 
     Raises:
-        ConfigError: an unknown setting (with the nearest name) or a value out of range.
+        ConfigError: an unknown setting (with the nearest name), a value out of range, or settings that disagree.
         DataError, ResourceError, NumericalError, Interrupted: as `verydeep.train.session.train`.
     """
     described = network if isinstance(network, Network) else None
+    twice = [name for name in _DECIDED if name in settings] if described is not None else []
+    if network is not None and (twice or "net" in settings):
+        raise ConfigError(
+            f"the network is given, and also {', '.join(twice or ['net'])}",
+            code="OPTIONS-DISAGREE",
+            hint="Describe the network as it shall be, or give its name with these settings.",
+        )
     named = {"net": network} if isinstance(network, str) else {}
     config = resolve({"data": str(data), "recipe": recipe, **named, **settings}, network=described)
     return session.train(config, network=described, out=None if out is None else Path(out))
 
 
-def resume(run: str | Path, **changes: Any) -> Run:
+def resume(run: str | Path, *, allow_data_change: bool = False, **changes: Any) -> Run:
     """Go on with a run that was interrupted or killed; `verydeep resume` in Python.
 
     Args:
         run: The folder of the run.
+        allow_data_change: Go on although the data set has changed.
         changes: New values for epochs, patience, workers, device, data_root and the checkpoints' intervals.
+
+    Raises:
+        ConfigError: no run there, or a change that would make it another run.
+        DataError, WeightsError, ResourceError, NumericalError, Interrupted: as `verydeep.train.session.resume`.
     """
-    return session.resume(Path(run), changes)
+    return session.resume(Path(run), changes, allow_data_change=allow_data_change)
 
 
 def predict(run: Run | str | Path, images: Sequence[str | Path], *, batch: int = 32, top: int = 5) -> list[Prediction]:
@@ -111,5 +125,9 @@ def predict(run: Run | str | Path, images: Sequence[str | Path], *, batch: int =
         images: Files, folders or patterns.
         batch: Images computed at once.
         top: Classes for each image.
+
+    Raises:
+        ConfigError: no finished run there, or a source that is a URL.
+        DataError: a source names no image; a file that cannot be read raises nothing, its prediction has an `error`.
     """
     return predict_images(run if isinstance(run, Run) else open_run(run), images, batch=batch, top=top)

@@ -64,7 +64,6 @@ def run(tmp_path, digits):
     folder = tmp_path / "run-001"
     folder.mkdir()
     (folder / "environment.json").write_text(json.dumps({"run": "0123abcd", **environment()}))
-    (folder / "timings.jsonl").write_text('{"epoch": 1, "seconds": 100.0}\n{"epoch": 2, "seconds": 101.0}\n')
     return Run(
         path=folder,
         config=recipe("digits"),
@@ -73,5 +72,5 @@ def run(tmp_path, digits):
         preprocessing=Preprocessing(1, (8, 8), None, "center", (77.9,), (95.9,), "grey"),
         classes=digits.classes,
         history=epochs(2),
-        result={"train_images": 1293},
+        result={"train_images": 1293, "seconds": 201.0},
     )

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from verydeep.durable import free_bytes, write_synced
 from verydeep.errors import ConfigError, NumericalError, ResourceError, WeightsError
 from verydeep.train import checkpoint, manifest, retention
-from verydeep.train.checkpoint import check_space, latest, load, save, space_needed
+from verydeep.train.checkpoint import check_space, latest, load, save
 
 FILES = ("weights.safetensors", "state.safetensors", "state.json", "MANIFEST.json")
 
@@ -741,19 +741,6 @@ def test_removing_the_old_one_early_is_found_wrong(tmp_path, monkeypatch):
 
 
 # Room, before the first step
-
-
-def test_the_space_needed_counts_what_is_kept_and_the_one_being_written():
-    weights, state = {"a": torch.ones(1_000_000)}, {"b": torch.ones(1_000_000, dtype=torch.float64)}
-    assert 36_000_000 <= space_needed(weights=weights, state=state, keep=2) <= 40_000_000
-    assert space_needed(weights=weights, state=state, keep=3) > space_needed(weights=weights, state=state, keep=2)
-
-
-def test_one_save_takes_no_more_than_said(tmp_path):
-    weights = {f"layer{index}.weight": torch.ones(index + 1) for index in range(300)}
-    path = save(tmp_path, step=1, weights=weights, state=weights, record={"metrics": [0.5] * 1000}, run_id="r")
-    taken = sum(file.stat().st_blocks * 512 for file in path.iterdir())
-    assert taken <= space_needed(weights=weights, state=weights, keep=1) / 2
 
 
 def test_too_little_room_is_told_before_the_first_step(tmp_path):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.errors import ConfigError
-from verydeep.train.config import Config, checked, from_environment, from_yaml
+from verydeep.train.config import Config, checked
 from verydeep.train.recipes import RECIPES, recipe, resolve
+from verydeep.train.sources import from_environment, from_yaml
 
 
 def test_a_record_comes_back_from_its_yaml():
@@ -40,12 +41,12 @@ def test_an_unknown_option_is_refused_with_the_nearest_name():
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("batch", 0, "batch is 0: input should be greater than or equal to 1"),
+        ("batch", 0, "batch is 0: it should be greater than or equal to 1"),
         ("batch", 1.5, "batch is 1.5"),
         ("lr", float("nan"), "lr is nan"),
-        ("lr", -1, "lr is -1: input should be greater than 0"),
-        ("dropout", 1.0, "dropout is 1.0: input should be less than 1"),
-        ("crop", "middle", "crop is 'middle': input should be 'random', 'center' or 'random-size'"),
+        ("lr", -1, "lr is -1: it should be greater than 0"),
+        ("dropout", 1.0, "dropout is 1.0: it should be less than 1"),
+        ("crop", "middle", "crop is 'middle': it should be 'random', 'center' or 'random-size'"),
         ("fc", (64, 0), "fc is \\(64, 0\\)"),
         ("seed", -1, "seed is -1"),
     ],
@@ -87,7 +88,8 @@ def test_variables_set_options_and_verydeep_data_is_the_data_root(monkeypatch):
     monkeypatch.setenv("VERYDEEP_FC", "[8, 4]")
     monkeypatch.setenv("VERYDEEP_DATA", "somewhere")
     found = from_environment()
-    assert (found["lr"], found["fc"], found["data_root"]) == ("0.5", [8, 4], "somewhere")
+    assert (found["lr"], found["fc"], found["data_root"]) == ("0.5", ["8", "4"], "somewhere")
+    assert checked(found).fc == (8, 4)
     assert checked(found).data_root == Path("somewhere")
 
 
@@ -127,5 +129,5 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_name():
 @pytest.mark.parametrize("arch", ["", "x", "1x", "2-64", "1x16 2x32", "1x16,,2x32"])
 def test_an_arch_is_convolutions_x_channels(arch):
     with pytest.raises(ConfigError, match="CONVSxCHANNELS"):
-        Config(arch=arch).blocks()
+        checked({"arch": arch})
     assert Config(arch="1x16,2x32").blocks() == ((1, 16), (2, 32))

@@ -82,16 +82,20 @@ def test_only_matrices_decay_where_asked():
     assert decays == {5e-4: {2, 4}, 0.0: {1}}
 
 
-def test_label_smoothing_is_that_of_the_formula():
-    batch, config = _batch(0), Config(smoothing=0.1)
-    model = pytorch.build(NETWORK, initial(NETWORK))
-    with torch.no_grad():
-        log_probabilities = torch.log_softmax(model(batch.images).double(), 1)
+def test_label_smoothing_is_that_of_the_formula_and_the_loss_told_is_without_it():
+    batch, config = _batch(0), Config(smoothing=0.1, momentum=0.0, weight_decay=0.0)
+    ours, model = (pytorch.build(NETWORK, initial(NETWORK)) for _ in range(2))
+    log_probabilities = torch.log_softmax(model(batch.images), 1)
     own = log_probabilities[torch.arange(12), batch.labels]
-    expected = -(0.9 * own + 0.1 * log_probabilities.mean(1)).sum().item()
-    optimizer = optimizer_for(dict(_parameters(model)), config)
-    outcome = take_step(model, batch, optimizer, config=config, processes=CPU, step=0, rate=0.1, stop=False)
-    assert outcome.loss_sum == pytest.approx(expected, rel=1e-5)
+    (-(0.9 * own + 0.1 * log_probabilities.mean(1)).mean()).backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.1 * parameter.grad
+    optimizer = optimizer_for(dict(_parameters(ours)), config)
+    outcome = take_step(ours, batch, optimizer, config=config, processes=CPU, step=0, rate=0.1, stop=False)
+    expected = pytorch.get_weights(model)
+    assert max(np.abs(value - expected[name]).max() for name, value in pytorch.get_weights(ours).items()) <= 1e-6
+    assert outcome.loss_sum == pytest.approx(-own.sum().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -1,11 +1,7 @@
 """`verydeep code`: a network as plain PyTorch source."""
 
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
+from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.report.code import code
 
@@ -20,7 +16,7 @@ def run(
     width: Width = None,
     fc: Fc = None,
     dropout: Dropout = None,
-    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+    out: Out = None,
 ) -> None:
     """A network as plain, readable PyTorch source that runs without this package.
 

@@ -1,12 +1,10 @@
 """`verydeep compare`: networks side by side."""
 
 import json
-from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from verydeep.cli.described import Channels, Classes, Dropout, Size, Width, described
+from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.errors import ConfigError
 from verydeep.report import compare
@@ -21,7 +19,7 @@ def run(
     width: Width = None,
     dropout: Dropout = None,
     format: Literal["text", "json", "markdown", "table1"] = "text",
-    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+    out: Out = None,
 ) -> None:
     """Networks side by side: depth, parameters, cost, the share of the fully connected layers, receptive field.
 

@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
+from verydeep.cli.options import Batch, DataRoot, Device, Download, Out
 from verydeep.cli.output import write_text
 
 
@@ -15,12 +14,12 @@ def run(
     /,
     *,
     split: Literal["test", "validation", "train"] = "test",
-    data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
-    download: Annotated[bool, Parameter(negative="", help="Fetch the files if they are missing.")] = False,
-    device: str = "auto",
-    batch: int = 256,
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = "auto",
+    batch: Batch = 256,
     format: Literal["text", "json", "markdown"] = "text",
-    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+    out: Out = None,
 ) -> None:
     """The accuracy of a run on a data set: top-1, top-5, per class, confusion, calibration error; one centre crop.
 
@@ -28,8 +27,6 @@ def run(
         run: The folder that `verydeep train` wrote.
         data: A data set's name or a folder; without it, the data that the network was trained on.
         split: test; validation, the images held out from training; or train, all training images.
-        device: auto, cpu, cuda or cuda:N.
-        batch: Images computed at once.
         format: text, json or markdown.
     """
     from verydeep.evaluate import table

@@ -1,8 +1,9 @@
 """`verydeep list`: networks, data sets and recipes by name."""
 
 import json
-from collections.abc import Iterable
-from fnmatch import fnmatch
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from verydeep.errors import ConfigError
@@ -10,10 +11,13 @@ from verydeep.families.catalog import CATALOG, PAPER_NAMES
 from verydeep.report import grid
 from verydeep.report.table import summary
 
+KINDS = ("networks", "data", "recipes")
+
 
 def run(
     what: Literal["networks", "data", "recipes"] | str = "networks",
     pattern: str = "*",
+    /,
     *,
     format: Literal["text", "json", "markdown"] = "text",
 ) -> None:
@@ -24,11 +28,13 @@ def run(
         pattern: Only names that match, with * for anything.
         format: text, json or markdown.
     """
-    if what not in ("networks", "data", "recipes"):
+    if what not in KINDS:
         what, pattern = "networks", what
-    rows = [row for row in _rows(what) if fnmatch(str(row["name"]), pattern.lower())]
+    rows = list(_rows(what, pattern.lower()))
     if not rows:
-        raise ConfigError(f"no {what} match {pattern!r}", code="LIST-NONE", hint=f"`verydeep list {what}` shows all.")
+        near = get_close_matches(pattern, KINDS, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"`verydeep list {what}` shows all."
+        raise ConfigError(f"no {what} match {pattern!r}", code="LIST-NONE", hint=hint)
     if format == "json":
         print(json.dumps(rows, indent=2))
         return
@@ -39,12 +45,12 @@ def run(
     print(draw(header, cells, align=align))
 
 
-def _rows(what: str) -> Iterable[dict[str, object]]:
+def _rows(what: str, pattern: str) -> Iterator[dict[str, object]]:
     match what:
         case "networks":
             paper = {usual: letter for letter, usual in PAPER_NAMES.items()}
-            for name, family in CATALOG.items():
-                network = family()
+            for name in _matching(CATALOG, pattern):
+                network = CATALOG[name]()
                 costs = summary(network)
                 yield {
                     "name": name,
@@ -57,13 +63,16 @@ def _rows(what: str) -> Iterable[dict[str, object]]:
         case "data":
             from verydeep.data.catalog import DATASETS
 
-            for dataset in DATASETS.values():
+            for name in _matching(DATASETS, pattern):
+                dataset = DATASETS[name]
                 shape = "x".join(map(str, dataset.shape)) if dataset.shape else "any"
-                classes = str(dataset.classes or "any")
-                yield {"name": dataset.name, "title": dataset.title, "classes": classes, "image": shape}
+                yield {"name": name, "title": dataset.title, "classes": str(dataset.classes or "any"), "image": shape}
         case _:
             from verydeep.train.recipes import RECIPES
 
-            for name, recipe in RECIPES.items():
-                first_line = (recipe.__doc__ or "").splitlines()[0]
-                yield {"name": name, "what": first_line}
+            for name in _matching(RECIPES, pattern):
+                yield {"name": name, "what": (RECIPES[name].__doc__ or "").partition("\n")[0]}
+
+
+def _matching(names: Iterable[str], pattern: str) -> Iterator[str]:
+    return (name for name in names if fnmatchcase(name, pattern))

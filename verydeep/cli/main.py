@@ -1,25 +1,32 @@
 """The command `verydeep` and its verbs; errors become one line and a documented exit code.
 
 Exit codes: 0 done, 2 usage, 3 data, 4 weights or checkpoint, 5 not finite, 6 disk or memory, 7 processes,
-8 verification failed, 129/130/143 stopped by SIGHUP/SIGINT/SIGTERM after saving.
+8 verification failed, 129/130/143 stopped by SIGHUP/SIGINT/SIGTERM after saving; 1 is a fault of ours.
 """
 
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, Parameter
 
-from verydeep.errors import ConfigError, ResourceError, VerydeepError
+from verydeep.cli.failures import failure, one_line
 
 app = App(
     name="verydeep",
     help="VGGNet done completely: describe, count, draw, train and evaluate very deep convolutional networks.",
+    help_epilogue="Begin with `verydeep train`, which needs no files. Each command has its own --help, "
+    "and --debug shows where in the program an error arose.",
     version=lambda: version("verydeep"),
+    default_parameter=Parameter(negative_iterable=""),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
-VERBS = {
+VERBS = {  # in the order in which one meets them
     "list": "Networks, data sets and recipes by name.",
     "show": "A network's layers: shapes, parameters, MACs, memory, receptive fields.",
     "compare": "Networks side by side.",
@@ -31,8 +38,10 @@ VERBS = {
     "report": "Write a run's report again.",
     "doctor": "Check this machine and installation.",
 }
-for verb, purpose in VERBS.items():
-    app.command(f"verydeep.cli.{verb}:run", name=verb, help=purpose)
+for place, (verb, purpose) in enumerate(VERBS.items()):
+    app.command(f"verydeep.cli.{verb}:run", name=verb, help=purpose, sort_key=place)
+for option in ("--help", "--version"):
+    app[option].sort_key = len(VERBS)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,37 +51,48 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Words after ``verydeep``; None takes the process's own.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    _prepare_streams()
     try:
-        code = app(words, exit_on_error=False, print_error=False)
+        _explain(words)
+        code = app([word for word in words if word != "--debug"], exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except VerydeepError as error:
-        if debug:
-            raise
-        code = _fail(error)
-    except CycloptsError as error:
-        code = _fail(_usage(error))
-    except KeyboardInterrupt:
-        code = 130
     except BrokenPipeError:  # the reader of our output has gone, as in `verydeep list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         code = 0
-    except MemoryError:
-        code = _fail(ResourceError("there is not enough memory", code="MEMORY", hint="Give a smaller --batch."))
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in words:
+            import traceback
+
+            traceback.print_exc()
+        found = failure(error)
+        code = found.exit_code
+        with suppress(OSError):
+            print(one_line(found), file=sys.stderr)
+        if isinstance(error, OSError):
+            _let_go_of_stdout()
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage(error: CycloptsError) -> VerydeepError:
-    from pydantic import ValidationError  # only where an option was refused
+def _explain(words: list[str]) -> None:
+    """Let the --help of the verb at hand say all that its function says, not only the line in the list of verbs."""
+    verb = next(iter(words), "")
+    if verb in VERBS:
+        app[verb].help_epilogue = ""
+        if app[verb].default_command.__doc__:  # absent under PYTHONOPTIMIZE=2
+            app[verb].help = None
 
-    from verydeep.train.config import out_of_range
 
-    if isinstance(error.__cause__, ValidationError):
-        return out_of_range(error.__cause__)
-    return ConfigError(str(error), code="USAGE", hint="See `verydeep --help`.")
+def _prepare_streams() -> None:
+    """Text that the terminal cannot show is escaped, and output to a closed stream goes nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _fail(error: VerydeepError) -> int:
-    print(error.line(), file=sys.stderr)
-    return error.exit_code
+def _let_go_of_stdout() -> None:
+    # Otherwise Python tries to write the rest as it ends, and complains.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Where a command's text goes: to the terminal, or to a file that is written whole."""
+"""Where a command's text goes: to the terminal, or to a file."""
 
 from pathlib import Path
 
@@ -12,6 +12,6 @@ def write_text(text: str, out: Path | None) -> None:
         print(text, end="")
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error.strerror}", code="OUT") from None

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from verydeep.cli.options import WHOLE, Batch, Out
 from verydeep.cli.output import write_text
 from verydeep.errors import DataError
 
@@ -14,10 +15,10 @@ def run(
     run: Path,
     /,
     *images: str,
-    top: int = 5,
-    batch: int = 32,
+    top: Annotated[int, WHOLE, Parameter(help="Classes for each image.")] = 5,
+    batch: Batch = 32,
     format: Literal["text", "json", "csv"] = "text",
-    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+    out: Out = None,
 ) -> None:
     """What a run's network sees in images: the classes with the highest probabilities.
 
@@ -26,8 +27,6 @@ def run(
     Args:
         run: The folder that `verydeep train` wrote.
         images: Files, folders or patterns such as "photos/*.jpg".
-        top: Classes for each image.
-        batch: Images computed at once.
         format: text, json or csv.
     """
     from verydeep.evaluate import predict

@@ -1,23 +1,21 @@
 """`verydeep report`: write a run's report again."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from verydeep.cli.options import DataRoot, Device
 
 
 def run(
     run: Path,
     /,
     *,
-    data_root: Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")] = None,
-    device: str = "auto",
+    data_root: DataRoot = None,
+    device: Device = "auto",
 ) -> None:
     """Write a run's report again: curves, confusion matrix, worst mistakes, per class, network, environment.
 
     Args:
         run: The folder that `verydeep train` wrote.
-        device: auto, cpu, cuda or cuda:N.
     """
     from verydeep.evaluate.center import logits, unseen
     from verydeep.evaluate.metrics import measure

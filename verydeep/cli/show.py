@@ -1,17 +1,16 @@
 """`verydeep show`: a network's layers as a table, JSON, Markdown or a drawing."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from verydeep import spec_json
-from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
+from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described, pixels
+from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.report import table
 from verydeep.report.draw import draw
-from verydeep.rewrite.dense import dense
 
 
 def run(
@@ -25,10 +24,11 @@ def run(
     fc: Fc = None,
     dropout: Dropout = None,
     form: Annotated[
-        Literal["plain", "dense"], Parameter(help="dense: fully connected layers as convolutions.")
+        Literal["plain", "dense"],
+        Parameter(help="dense: fully connected layers as convolutions, for images of any --size."),
     ] = "plain",
     format: Literal["text", "json", "markdown", "svg", "spec"] = "text",
-    out: Annotated[Path | None, Parameter(help="Write to this file.")] = None,
+    out: Out = None,
 ) -> None:
     """A network's layers: shapes, parameters, MACs, memory, receptive fields.
 
@@ -36,9 +36,15 @@ def run(
         net: A name (`verydeep list`), a run folder, or a network's JSON file.
         format: text, json or markdown; svg is a drawing to scale; spec is the network itself.
     """
-    network = described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
-    if form == "dense":
-        network = dense(network)
+    if form == "plain":
+        network = described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
+    else:
+        from verydeep.rewrite.cut import resize  # these need NumPy; a plain table does not
+        from verydeep.rewrite.dense import dense
+
+        network = dense(described(net, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout))
+        if size is not None:
+            network = resize(network, (network.input[0], *pixels(size)))
     match format:
         case "text":
             text = table.to_text(network)

@@ -5,35 +5,41 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from verydeep.train.config import Config, from_environment, from_yaml
+from verydeep.cli.options import FLAG
+from verydeep.errors import ConfigError
+from verydeep.train.config import Config
+from verydeep.train.headings import MAIN
 from verydeep.train.recipes import resolve
+from verydeep.train.sources import from_environment, from_yaml, laid_over
 
 
 def run(
     data: str | None = None,
     /,
     *,
-    settings: Annotated[Config | None, Parameter(name="*", show_default=False, negative_iterable="")] = None,
-    config: Annotated[Path | None, Parameter(help="YAML file of options; what is given here comes first.")] = None,
-    out: Annotated[Path | None, Parameter(help="The run folder, new or empty (default: run-001, ...).")] = None,
-    print_config: Annotated[
-        bool, Parameter(negative="", help="Print what a run would use, as YAML, and stop.")
-    ] = False,
+    settings: Annotated[Config | None, Parameter(name="*", show_default=False)] = None,
+    out: Annotated[Path | None, MAIN, Parameter(help="The run folder, new or empty [default: run-001, ...].")] = None,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Check data, shapes, memory and disk, take one step, and stop.")
+        bool, MAIN, FLAG, Parameter(help="Check data, shapes, memory and disk, take one step, and stop.")
+    ] = False,
+    config: Annotated[
+        Path | None, MAIN, Parameter(help="YAML file of options, such as a run's config.yaml; options here come first.")
+    ] = None,
+    print_config: Annotated[
+        bool, MAIN, FLAG, Parameter(help="Print all that a run would use, as YAML, and stop.")
     ] = False,
 ) -> None:
     """Train a network on a data set; leaves a run folder with the model, its accuracy and a report.
 
+    What is not given comes from the recipe, which suits the data and the network: `--print-config` shows it. An
+    option may also be a variable: VERYDEEP_EPOCHS=5 is `--epochs 5`.
+
     Args:
         data: A data set's name (`verydeep list data`) or a folder of class folders; digits if nothing is given.
     """
-    given: dict[str, Any] = from_yaml(config) if config is not None else {}
-    given |= from_environment()
-    if settings is not None:
-        given |= {name: getattr(settings, name) for name in settings.model_fields_set}
-    if data is not None:
-        given["data"] = data
+    given = from_yaml(config) if config is not None else {}
+    for nearer in (from_environment(), _options(data, settings)):
+        given = laid_over(given, nearer)
     resolved = resolve(given)
     if print_config:
         print(resolved.to_yaml(), end="")
@@ -46,3 +52,15 @@ def run(
     from verydeep.train.session import train
 
     train(resolved, out=out)
+
+
+def _options(data: str | None, settings: Config | None) -> dict[str, Any]:
+    """The fields that the command line sets."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set} if settings is not None else {}
+    if data is None:
+        return given
+    if given.setdefault("data", data) != data:
+        raise ConfigError(
+            f"the data set is {data} and also --data {given['data']}", code="OPTIONS-DISAGREE", hint="Give one of them."
+        )
+    return given

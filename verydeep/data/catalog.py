@@ -55,7 +55,7 @@ def load(name: str, *, split: Literal["train", "test"], root: Path | None = None
     if name in DATASETS:
         place = root or Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
         return DATASETS[name].load(split=split, root=place, download=download)
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return folder.load(split=split, root=Path(name), download=download)
     raise _unknown(name)
 

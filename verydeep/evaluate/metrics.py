@@ -93,7 +93,7 @@ def measure(logits: NDArray[Any], labels: NDArray[Any], *, classes: tuple[str, .
         count=len(truth),
         top1=top_k(scores, truth, k=1),
         top5=top_k(scores, truth, k=5),
-        loss=float(-log_softmax(scores)[np.arange(len(truth)), truth].mean()),
+        loss=0.0 - float(log_softmax(scores)[np.arange(len(truth)), truth].mean()),  # never -0.0
         macro_recall=math.fsum(recalls) / len(recalls),
         ece=calibration_error(np.exp(log_softmax(scores)).max(axis=1), predicted == truth),
         per_class=per_class,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from verydeep.data.batches import batches
 from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import Split
+from verydeep.errors import DataError
 from verydeep.spec import Network
 from verydeep.train.processes import Processes
 
@@ -24,6 +25,9 @@ def scores(
     """Logits (n, classes) in the split's order, equal on all processes: each image is computed exactly once.
 
     One centre crop of each image (section 3.2 gives the paper's other protocols). The model's mode is put back.
+
+    Raises:
+        DataError: the split has no images, or one of them cannot be read.
     """
     was_training = model.training
     model.eval()
@@ -47,6 +51,7 @@ def scores(
             if len(part.indices):
                 logits[torch.from_numpy(part.indices)] = model(part.images.to(processes.device)).float()
     model.train(was_training)
-    assert logits is not None
+    if logits is None:
+        raise DataError(f"{split.name}: there is no image to evaluate", code="EVAL-EMPTY")
     # Every row is zero on all processes but one, so that the sum is exact.
     return processes.total(logits).cpu().numpy()

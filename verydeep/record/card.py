@@ -8,7 +8,6 @@ import yaml
 from verydeep.durable import write_atomic
 from verydeep.evaluate.metrics import Evaluation, interval, most_confused
 from verydeep.record.folder import CARD, CONFIG, MODEL, REPORT, Run
-from verydeep.record.rows import training_seconds
 from verydeep.record.words import commands, data_name, duration, folder_name, machine, percent, preprocessing_words
 from verydeep.report.grid import markdown, markdown_text
 from verydeep.report.table import summary
@@ -36,7 +35,7 @@ def card(run: Run, *, evaluation: Evaluation, split_name: str) -> str:
     sections = {
         f"# {title}": _what(run),
         "## Data": _data(run, data=data),
-        "## Results": _results(evaluation, split_name=split_name),
+        "## Results": _results(run, evaluation, split_name=split_name),
         "## Limits": _limits(evaluation, split_name=split_name),
         "## How to use it": _use(run),
         "## How it was trained": _training(run),
@@ -82,7 +81,7 @@ def _data(run: Run, *, data: str) -> str:
     return f"Trained on {count}{markdown_text(data)}. {how} `{MODEL}` holds these numbers."
 
 
-def _results(evaluation: Evaluation, *, split_name: str) -> str:
+def _results(run: Run, evaluation: Evaluation, *, split_name: str) -> str:
     low, high = interval(evaluation.top1, count=evaluation.count)
     rows = [
         ("top-1 accuracy", f"{percent(evaluation.top1, digits=2)} (95 % interval {percent(low)} to {percent(high)})"),
@@ -93,7 +92,9 @@ def _results(evaluation: Evaluation, *, split_name: str) -> str:
     if len(evaluation.per_class) > 5:
         rows.insert(1, ("top-5 accuracy", percent(evaluation.top5, digits=2)))
     table = markdown(("metric", "value"), rows, align=("left", "right"))
-    return f"On {evaluation.count:,} {split_name} images that training did not see:\n\n{table}"
+    steered = split_name == "validation" and (run.config.patience or run.config.schedule == "plateau")
+    unseen = "held out from training, which they steered" if steered else "that training did not see"
+    return f"On {evaluation.count:,} {split_name} images {unseen}:\n\n{table}"
 
 
 def _limits(evaluation: Evaluation, *, split_name: str) -> str:
@@ -139,6 +140,6 @@ def _training(run: Run) -> str:
     facts = "\n".join(f"- {name}: {markdown_text(text)}" for name, text in machine(run))
     return (
         f"Recipe `{run.config.recipe}`, seed {run.config.seed}, {plural(len(run.history), 'epoch')}, "
-        f"{duration(training_seconds(run.path))} of training. `{CONFIG}` has every setting, `{REPORT}` the curves "
+        f"{duration(run.result['seconds'])} of training. `{CONFIG}` has every setting, `{REPORT}` the curves "
         f"and the mistakes. Again:\n\n```sh\n{again}\n```\n\n{facts}"
     )

@@ -11,9 +11,10 @@ from torch import nn
 
 from verydeep.backends import pytorch
 from verydeep.data.preprocess import Preprocessing, from_json
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, WeightsError
 from verydeep.spec import Network
-from verydeep.train.config import Config, checked, from_yaml
+from verydeep.train.config import Config, checked
+from verydeep.train.sources import from_yaml
 from verydeep.weights import canonical
 
 CONFIG = "config.yaml"  # the resolved settings; `--config` reads it back
@@ -54,7 +55,7 @@ def open_run(path: str | Path) -> Run:
 
     Raises:
         ConfigError: no such folder, no run in it, or a run without a trained model yet.
-        WeightsError: `model.safetensors` is damaged.
+        WeightsError: `model.safetensors` or another file of the run is missing or damaged.
     """
     folder = Path(path)
     if not (folder / CONFIG).is_file():
@@ -78,22 +79,40 @@ def open_run(path: str | Path) -> Run:
         preprocessing=from_json(model.preprocessing),
         classes=model.classes,
         history=tuple(read_lines(folder / METRICS)),
-        result=_read(folder / RESULT),
+        result=read_record(folder / RESULT),
     )
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from None
+    if not isinstance(record, dict):
+        raise _damaged(path, "it holds no JSON object")
+    return record
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a .jsonl file; a last line cut off by a kill is left out, a missing file has none."""
-    if not path.is_file():
-        return []
-    records: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    """The records of a .jsonl file.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+def _damaged(path: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"{path} cannot be read: {why}",
+        code="RUN-DAMAGED",
+        hint="Restore the file; `verydeep resume` writes anew what follows from the checkpoints.",
+    )

@@ -13,7 +13,6 @@ from verydeep.evaluate.metrics import Evaluation, interval, most_confused
 from verydeep.record import figures
 from verydeep.record.folder import CONFUSION, CURVES, REPORT, Run
 from verydeep.record.gallery import Mistake, data_uri
-from verydeep.record.rows import training_seconds
 from verydeep.record.words import (
     amount,
     commands,
@@ -67,7 +66,7 @@ def render(run: Run, *, evaluation: Evaluation, mistakes: Sequence[Mistake], spl
         interval=f"{percent(low)} to {percent(high)}",
         wrong=wrong,
         costs=costs,
-        seconds=training_seconds(run.path),
+        seconds=float(run.result["seconds"]),
         curves=_picture(figures.curves(run.history)),
         curves_words=_curves_words(run.history),
         confusion=_picture(figures.confusion(evaluation)),

@@ -23,6 +23,7 @@ from verydeep.train.manifest import RECORD, STATE, WEIGHTS
 from verydeep.train.retention import UNFINISHED, make_way, newest_first, remove_unfinished, retain
 from verydeep.train.tensor_file import parts, refuse_non_finite
 
+WRITTEN_AT_MOST = 3  # checkpoints on disk at a time: the two that a run keeps and the one that it is writing
 OVERHEAD = 1_000_000  # bytes; far more than the headers, the manifest and the record take
 
 
@@ -123,11 +124,6 @@ def latest(folder: Path, *, run_id: str | None = None) -> tuple[Checkpoint | Non
                 raise
             skipped.append(Skipped(path, error.message))
     return None, tuple(skipped)
-
-
-def space_needed(*, weights: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], keep: int = 2) -> int:
-    """Bytes that a run's checkpoints take at most: those it keeps and the one it is writing."""
-    return (keep + 1) * _size(weights, state)
 
 
 def check_space(folder: Path, *, bytes_needed: int) -> None:

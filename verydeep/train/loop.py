@@ -1,16 +1,16 @@
 """The training loop: epochs of steps, validation after each, checkpoints on the way."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from verydeep.data.batches import Batch, batches, plan
 from verydeep.evaluate.metrics import measure
 from verydeep.evaluate.scores import scores
 from verydeep.train.display import Display
-from verydeep.train.prepare import Prepared
+from verydeep.train.prepare import Prepared, at_once
 from verydeep.train.progress import Progress
 from verydeep.train.schedule import rate
 from verydeep.train.signals import Interrupted, Stop
@@ -21,16 +21,18 @@ STUCK = 0.01  # relative distance of the mean loss from ln(classes) at which a n
 SIGTERM = 15  # what ended the run where the signal reached another process
 
 
+class Keeper(Protocol):
+    """Where the loop leaves what must last."""
+
+    def save(self) -> None:
+        """Write a checkpoint of the present state."""
+
+    def rows(self) -> None:
+        """Write the rows of metrics and timings."""
+
+
 def run_epochs(
-    trainee: Trainee,
-    progress: Progress,
-    prepared: Prepared,
-    *,
-    display: Display,
-    stop: Stop,
-    save: Callable[[], None],
-    record: Callable[[dict[str, Any], float], None],
-    resume: str,
+    trainee: Trainee, progress: Progress, prepared: Prepared, *, display: Display, stop: Stop, keep: Keeper
 ) -> None:
     """Train from where `progress` stands to the last epoch; all processes of a run call this together.
 
@@ -40,9 +42,7 @@ def run_epochs(
         prepared: Settings, images, preprocessing and augmentation.
         display: Where to report to.
         stop: Set by a signal; the loop then saves and raises.
-        save: Writes a checkpoint of the present state.
-        record: Takes an epoch's row of metrics and the seconds that its training took.
-        resume: The command that goes on after an interruption, for the message.
+        keep: Writes checkpoints and rows of metrics.
 
     Raises:
         Interrupted: a signal came; everything is saved.
@@ -51,26 +51,28 @@ def run_epochs(
     config = prepared.config
     saved = monotonic()
     while progress.epoch < config.epochs and not progress.stopped:
-        began, seen_before = monotonic(), progress.seen
         with _shares(prepared, progress) as shares:
+            mark, seen_before, seconds_before = monotonic(), progress.seen, progress.seconds
             for batch in shares:
                 asked = _step(trainee, progress, prepared, batch, display=display, stop=stop)
+                progress.seconds, mark = progress.seconds + monotonic() - mark, monotonic()
                 due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
                 if due or asked or monotonic() - saved > 60 * config.checkpoint_minutes:
-                    save()
-                    saved = monotonic()
+                    keep.save()
+                    saved = mark = monotonic()
                 if asked:
-                    raise Interrupted(stop.number or SIGTERM, resume=resume)
-        seconds = monotonic() - began
-        images_per_second = (progress.seen - seen_before) / seconds
-        row = _row(trainee, progress, prepared)
+                    raise Interrupted(stop.number or SIGTERM, hint=stop.hint)
+        row, images = _row(trainee, progress, prepared), progress.seen - seen_before
         _warn_if_stuck(row, classes=len(prepared.train.classes), display=display)
+        seconds = progress.seconds - seconds_before
         progress.finish_epoch(row)
-        record(row, seconds)
-        display.epoch(row, seconds=seconds, images_per_second=images_per_second)
+        keep.rows()
+        display.epoch(row, seconds=seconds, images_per_second=images / seconds if seconds else 0.0)
         if row["val_top1"] is not None:
             _judge(trainee, progress, prepared, accuracy=row["val_top1"], display=display)
-    save()
+    keep.save()
+    if prepared.processes.world == 1 and stop.number:
+        raise Interrupted(stop.number, hint=stop.hint)
 
 
 def _step(
@@ -88,6 +90,7 @@ def _step(
         rate=_rate(progress, prepared, step=progress.step),
         stop=stop.number > 0,
     )
+    trainee.share_statistics(prepared.processes)
     if trainee.average is not None:
         trainee.average.update_parameters(trainee.model)
     progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
@@ -138,6 +141,7 @@ def _row(trainee: Trainee, progress: Progress, prepared: Prepared) -> dict[str, 
             prepared.val,
             preprocessing=prepared.preprocessing,
             processes=prepared.processes,
+            batch=at_once(prepared.config, prepared.processes),
             workers=prepared.config.workers,
         )
         found = measure(logits, prepared.val.labels, classes=prepared.val.classes)

@@ -1,21 +1,48 @@
 """From a Config to what a run needs: the images, their preprocessing, the network and its first weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from verydeep.data import catalog
 from verydeep.data.augment import Augment, with_components
-from verydeep.data.check import Bad, usable
+from verydeep.data.batches import plan
+from verydeep.data.check import usable
 from verydeep.data.preprocess import Preprocessing, measure
-from verydeep.data.split import MemorySplit, Split, fingerprint, hold_out, map_classes
-from verydeep.errors import ConfigError
+from verydeep.data.split import MemorySplit, Split, fingerprint, hold_out, map_classes, take
+from verydeep.errors import ConfigError, DataError, WeightsError
 from verydeep.families.catalog import network as by_name
 from verydeep.families.vgg import DROPOUT, FC, vgg
 from verydeep.record.folder import open_run
+from verydeep.report.words import sizes
 from verydeep.rewrite.grow import grow_weights
 from verydeep.spec import BatchNorm, Network, walk
 from verydeep.train.config import Config
 from verydeep.train.processes import Processes
 from verydeep.weights.initial import Weights, initial
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found out about the images, kept in every checkpoint so that they are checked once."""
+
+    fingerprint: str  # of the training images, readable or not
+    images: int
+    classes: tuple[str, ...]
+    bad: tuple[int, ...]  # training images that cannot be read and are left out
+    bad_test: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "fingerprint": self.fingerprint,
+            "images": self.images,
+            "classes": list(self.classes),
+            "bad": list(self.bad),
+            "bad_test": list(self.bad_test),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,22 +56,43 @@ class Prepared:
     augment: Augment
     train: Split
     val: Split | None  # held out from the training images
-    fingerprint: str  # of the training and validation images together
-    bad: tuple[Bad, ...]  # unreadable images that were left out
+    test: Split | None  # looked at once, when training is over
+    seen: Seen
 
 
-def prepare(config: Config, processes: Processes, *, network: Network | None = None) -> Prepared:
-    """Read and check the data and describe the network, unless `network` is given.
+def prepare(
+    config: Config,
+    processes: Processes,
+    *,
+    network: Network | None = None,
+    before: Mapping[str, Any] | None = None,
+    allow_data_change: bool = False,
+) -> Prepared:
+    """Read and check the data and describe the network.
+
+    Args:
+        config: The run's settings.
+        processes: The first of them checks the images for all.
+        network: Trained in place of the one that `config` names.
+        before: What `Seen.to_json` gave when the run began: the same images are not checked again.
+        allow_data_change: Go on although the images are others than before; the classes must be the same.
 
     Raises:
-        DataError: images missing, unreadable or too few.
+        DataError: images missing, unreadable, too few, or others than before.
+        WeightsError: other classes than before.
         ConfigError, SpecError: settings that do not go together, or with this data.
     """
-    whole = _load(config, processes)
-    whole, bad = usable(whole, bad_images=config.bad_images)
+    whole, test = _load(config, processes)
+    now = fingerprint(whole)
+    if before is not None:
+        _compare(before, now, whole, allow_data_change=allow_data_change)
+    if before is not None and before["fingerprint"] == now:
+        seen = Seen(now, len(whole), whole.classes, tuple(before["bad"]), tuple(before["bad_test"]))
+    else:
+        bad, bad_test = processes.on_first(lambda: (_unreadable(whole, config), _unreadable(test, config)))
+        seen = Seen(now, len(whole), whole.classes, bad, bad_test)
+    whole = _without(whole, seen.bad)
     train, val = hold_out(whole, fraction=config.val, seed=config.seed) if config.val else (whole, None)
-    if val is not None and not len(val):
-        val = None
     preprocessing = _preprocessing(config, train)
     augment = Augment(scale=config.scale, crop=config.crop, flip=config.flip, pad=config.pad, color=config.color)
     if config.color:
@@ -60,9 +108,9 @@ def prepare(config: Config, processes: Processes, *, network: Network | None = N
         preprocessing=preprocessing,
         augment=augment,
         train=train,
-        val=val,
-        fingerprint=fingerprint(whole),
-        bad=tuple(bad),
+        val=val if val is not None and len(val) else None,
+        test=None if test is None else map_classes(_without(test, seen.bad_test), train.classes),
+        seen=seen,
     )
 
 
@@ -98,19 +146,48 @@ def first_weights(config: Config, network: Network) -> Weights:
     return grow_weights(network, initial=fresh, source=source.network, source_weights=source.weights)
 
 
-def test_split(config: Config, *, classes: tuple[str, ...]) -> Split:
-    """The test images, with labels that are indices into `classes`."""
-    split = catalog.load(config.data, split="test", root=config.data_root, download=config.download)
-    split, _ = usable(split, bad_images="refuse")
-    return map_classes(split, classes)
+def at_once(config: Config, processes: Processes) -> int:
+    """Images that one process computes at a time, in training and so in evaluation too."""
+    return -(-config.batch // (config.accumulate * processes.world))
 
 
-def _load(config: Config, processes: Processes) -> Split:
-    # One process downloads, the others then find the files.
-    if config.download and processes.is_first:
-        catalog.load(config.data, split="train", root=config.data_root, download=True)
-    processes.from_first(None)
-    return catalog.load(config.data, split="train", root=config.data_root)
+def _load(config: Config, processes: Processes) -> tuple[Split, Split | None]:
+    """The training and the test images; None where the data set has no test images."""
+    if config.download:  # one process fetches, the others then find the files
+        processes.on_first(lambda: catalog.load(config.data, split="train", root=config.data_root, download=True))
+    train = catalog.load(config.data, split="train", root=config.data_root)
+    try:
+        return train, catalog.load(config.data, split="test", root=config.data_root)
+    except DataError as error:
+        if error.code != "DATA-NO-TEST":
+            raise
+        return train, None
+
+
+def _unreadable(split: Split | None, config: Config) -> tuple[int, ...]:
+    return () if split is None else tuple(one.index for one in usable(split, bad_images=config.bad_images)[1])
+
+
+def _without(split: Split, bad: tuple[int, ...]) -> Split:
+    return take(split, np.delete(np.arange(len(split)), list(bad))) if bad else split
+
+
+def _compare(before: Mapping[str, Any], now: str, split: Split, *, allow_data_change: bool) -> None:
+    if tuple(before["classes"]) != split.classes:
+        gone = sorted(set(before["classes"]) - set(split.classes))
+        new = sorted(set(split.classes) - set(before["classes"]))
+        raise WeightsError(
+            f"{split.name}: the classes are not those of the run: gone {gone}, new {new}",
+            code="CKP-CLASSES",
+            hint="Begin a new run for other classes.",
+        )
+    if before["fingerprint"] != now and not allow_data_change:
+        raise DataError(
+            f"{split.name}: the images are not those that the run began with: {before['images']:,} then, "
+            f"{len(split):,} now",
+            code="DATA-CHANGED",
+            hint="Put the old ones back, or go on with --allow-data-change.",
+        )
 
 
 def _preprocessing(config: Config, train: Split) -> Preprocessing:
@@ -133,11 +210,10 @@ def _preprocessing(config: Config, train: Split) -> Preprocessing:
     mean, std = measure(train)
     if config.normalize == "mean":
         std = tuple(1.0 for _ in std)
-    tested_at = sum(config.scale) // 2 if config.scale else min(size)
     return Preprocessing(
         channels=train.channels,
         size=size,
-        resize=tested_at,
+        resize=sum(config.scale) // 2 if config.scale else min(size),
         crop="center",
         mean=mean,
         std=std,
@@ -148,28 +224,29 @@ def _preprocessing(config: Config, train: Split) -> Preprocessing:
 def _check_network(network: Network, preprocessing: Preprocessing, train: Split) -> None:
     """A network that came ready-made must read these images and tell their classes apart."""
     shape = (preprocessing.channels, *preprocessing.size)
-    for what, own, found in (
-        ("reads images of", network.input, shape),
-        ("tells apart", (network.classes,), (len(train.classes),)),
-    ):
-        if own != found:
-            raise ConfigError(
-                f"{network.name} {what} {'x'.join(map(str, own))}, and {train.name} has {'x'.join(map(str, found))}",
-                code="NET-DATA",
-                hint="Describe the network for this data, or give --size.",
-            )
+    if network.input != shape:
+        raise ConfigError(
+            f"{network.name} reads images of {sizes(network.input)}, and those of {train.name} are {sizes(shape)}",
+            code="NET-DATA",
+            hint="Describe the network for this data, or give --size.",
+        )
+    if network.classes != len(train.classes):
+        raise ConfigError(
+            f"{network.name} tells {network.classes} classes apart, and {train.name} has {len(train.classes)}",
+            code="NET-DATA",
+            hint="Describe the network for this data.",
+        )
 
 
 def _check_batch(config: Config, images: int, processes: Processes, network: Network) -> None:
-    batch = min(config.batch, images)
-    if batch < 2 * processes.world and processes.world > 1:
+    smallest = min(len(part) for part in plan(images, config.batch)) // processes.world
+    if smallest < 2 and processes.world > 1:
         raise ConfigError(
-            f"a batch of {batch} leaves {processes.world} processes fewer than two images each",
+            f"a batch of {config.batch} of {images} images leaves {processes.world} processes fewer than two each",
             code="BATCH-WORLD",
             hint="Give a larger --batch or fewer processes.",
         )
-    norms = [step for step in walk(network) if isinstance(step.layer, BatchNorm)]
-    if batch < 2 and norms:
+    if smallest < 2 and any(isinstance(step.layer, BatchNorm) for step in walk(network)):
         raise ConfigError(
             f"{network.name} has batch norm, which needs at least two images in a batch",
             code="BATCH-NORM",

@@ -1,6 +1,6 @@
 """The processes of a run: one, or as many as `torchrun` started; each computes its share and sums with the others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from verydeep.errors import ConfigError, WorkerError
+from verydeep.errors import ConfigError, VerydeepError, WorkerError
 
 T = TypeVar("T")
 
@@ -37,13 +37,27 @@ class Processes:
             dist.all_reduce(tensor)
         return tensor
 
-    def from_first(self, value: T) -> T:
-        """What the first process holds, on all of them."""
+    def average(self, tensors: list[Tensor]) -> None:
+        """Give all processes the mean of each float tensor, in place: the same bits on all of them."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+                tensor.div_(self.world)
+
+    def on_first(self, task: Callable[[], T]) -> T:
+        """What `task` gives on the first process, on all of them; if it raises one of our errors, all raise it."""
         if self.world == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+            return task()
+        box: list[T | VerydeepError | None] = [None]
+        if self.is_first:
+            try:
+                box[0] = task()
+            except VerydeepError as error:
+                box[0] = error
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        if isinstance(box[0], VerydeepError):
+            raise box[0]
+        return box[0]  # type: ignore[return-value]
 
 
 @contextmanager
@@ -54,27 +68,59 @@ def joined(device: str) -> Iterator[Processes]:
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
 
     Raises:
-        ConfigError: no such device here.
-        WorkerError: the other processes cannot be reached.
+        ConfigError: no such device here, or torchrun's variables are damaged.
+        WorkerError: the other processes cannot be reached, or one of them failed.
     """
-    world = int(environ.get("WORLD_SIZE", "1"))
-    rank = int(environ.get("RANK", "0"))
-    chosen = _device(device, local=int(environ.get("LOCAL_RANK", "0")) if world > 1 else None)
+    rank, world, local = (
+        _variable(name, default) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    chosen = _device(device, local=local if world > 1 else None)
     if world == 1:
         yield Processes(chosen)
         return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
     try:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+        # Tensors on the CPU go through gloo on GPU machines too: counts and messages stay there.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
-        raise WorkerError(
-            f"rank {rank} of {world} cannot reach the others: {error}",
-            code="WORLD-UNREACHABLE",
-            hint="Start all processes with one torchrun command.",
-        ) from None
+        raise _lost(rank, world, error) from None
     try:
         yield Processes(chosen, rank, world)
+    except RuntimeError as error:
+        if not _is_about_processes(error):
+            raise
+        raise _lost(rank, world, error) from None
     finally:
         dist.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Whether this process prints and writes for all that torchrun started; true for a single one."""
+    return _variable("RANK", 0) == 0
+
+
+def _lost(rank: int, world: int, error: Exception) -> WorkerError:
+    detail = str(error).splitlines()[0]
+    return WorkerError(
+        f"rank {rank} of {world} cannot reach the others: {detail}",
+        code="WORLD-LOST",
+        hint="The first error that another rank printed is the cause; resume the run once it is mended.",
+    )
+
+
+def _is_about_processes(error: RuntimeError) -> bool:
+    words = str(error).lower()
+    return isinstance(error, dist.DistError) or any(word in words for word in ("gloo", "nccl", "connection"))
+
+
+def _variable(name: str, default: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ConfigError(
+            f"the variable {name} is {text!r}, not a whole number", code="WORLD-VARIABLE", hint="Let torchrun set it."
+        )
+    return int(text)
 
 
 def _device(name: str, *, local: int | None) -> torch.device:

@@ -21,7 +21,9 @@ class Progress:
     loss_sum: float = 0.0  # over the images of the present epoch
     correct: int = 0
     seen: int = 0
+    seconds: float = 0.0  # of training in the present epoch so far; no other state depends on it
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])  # one row an epoch, as in metrics.jsonl
+    timings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])  # one row an epoch, as in timings.jsonl
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; floats come back exactly."""
@@ -38,9 +40,14 @@ class Progress:
     def finish_epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done; `row` is its line of metrics."""
         self.history.append(row)
+        self.timings.append({"epoch": row["epoch"], "seconds": round(self.seconds, 3)})
         self.epoch += 1
         self.position = self.correct = self.seen = 0
-        self.loss_sum = 0.0
+        self.loss_sum = self.seconds = 0.0
+
+    def forget_best(self) -> None:
+        """Begin to look for the best weights anew, because those of the past were not kept."""
+        self.best, self.stale, self.stopped = -1.0, 0, False
 
     def judge(self, accuracy: float, *, plateau: int, drops: int) -> bool:
         """Take note of a validation accuracy; whether it is the best so far. Ties are not better."""

@@ -6,7 +6,9 @@ from typing import Any
 
 from verydeep.errors import ConfigError
 from verydeep.families.catalog import network as by_name
+from verydeep.families.catalog import resolve as known
 from verydeep.spec import BatchNorm, Network, walk
+from verydeep.train.agreement import agreed
 from verydeep.train.config import Config
 
 
@@ -146,9 +148,11 @@ def resolve(settings: dict[str, Any], *, network: Network | None = None) -> Conf
         network: A network that takes the place of `net`.
 
     Raises:
-        ConfigError: an unknown recipe, network or field, or a value out of range.
+        ConfigError: an unknown recipe, network or field, a value out of range, or settings that disagree.
     """
     given = Config.model_validate({}).updated(**settings)
+    if given.net is not None:
+        known(given.net)  # a name that is wrong is refused before anything is read
     named = network is not None or given.net is not None or given.arch is not None
     name = given.recipe if given.recipe != "auto" else _suitable(given, network, named=named)
     base = recipe(name)
@@ -157,7 +161,7 @@ def resolve(settings: dict[str, Any], *, network: Network | None = None) -> Conf
         base = base.updated(
             **{field: getattr(defaults, field) for field in ("net", "arch", "batch_norm", "width", "fc")}
         )
-    return base.updated(**{**settings, "recipe": name})
+    return agreed(base.updated(**{**settings, "recipe": name}))
 
 
 def _suitable(given: Config, network: Network | None, *, named: bool) -> str:

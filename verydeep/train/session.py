@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,16 +12,16 @@ import torch
 
 from verydeep import spec_json
 from verydeep.durable import write_atomic
-from verydeep.errors import ConfigError, DataError, WeightsError
+from verydeep.errors import ConfigError
 from verydeep.record import folder as files
 from verydeep.record.environment import environment
-from verydeep.record.folder import Run, open_run
-from verydeep.record.rows import append_timing, write_metrics
+from verydeep.record.folder import Run, open_run, read_record
+from verydeep.record.rows import write_rows
 from verydeep.report.table import summary
 from verydeep.spec import Network
 from verydeep.train import checkpoint
-from verydeep.train import config as settings
-from verydeep.train.config import Config
+from verydeep.train.agreement import agreed
+from verydeep.train.config import Config, checked
 from verydeep.train.display import Display, Silent, Terminal
 from verydeep.train.finish import finish
 from verydeep.train.lock import lock
@@ -28,10 +29,11 @@ from verydeep.train.loop import run_epochs
 from verydeep.train.prepare import Prepared, first_weights, prepare
 from verydeep.train.processes import Processes, joined
 from verydeep.train.progress import Progress, from_json
-from verydeep.train.signals import stopping
+from verydeep.train.signals import Stop, stopping
+from verydeep.train.sources import from_yaml
 from verydeep.train.trainee import Trainee, bytes_to_save, full_precision, trainee
 
-RESUMABLE = (  # what may change when a run goes on: none of it makes it another run
+RESUMABLE = (  # what may change when a run goes on; more epochs bend a schedule that ends with the run, and it says so
     "epochs",
     "patience",
     "workers",
@@ -40,7 +42,6 @@ RESUMABLE = (  # what may change when a run goes on: none of it makes it another
     "download",
     "checkpoint_every",
     "checkpoint_minutes",
-    "allow_data_change",
 )
 
 
@@ -63,38 +64,180 @@ def train(
         NumericalError: the training diverged; the last checkpoint is good.
         Interrupted: a signal came; everything is saved.
     """
-    with _session(config, display) as (processes, shown):
+    with _session(config, display) as (processes, shown, stop):
         prepared = prepare(config, processes, network=network)
         arrays = first_weights(config, prepared.network)
-        folder = processes.from_first(_new_folder(out) if processes.is_first else Path())
+        folder = processes.on_first(lambda: _new_folder(out))
         with _locked(folder, processes):
-            if processes.is_first:
-                _describe(folder, config, prepared.network)
+            processes.on_first(lambda: _describe(folder, config, prepared.network))
             learner = trainee(prepared.network, arrays, config, processes)
-            _go(folder, learner, Progress(), prepared, display=shown)
+            _go(folder, learner, Progress(), prepared, display=shown, stop=stop)
     return open_run(folder)
 
 
-def resume(folder: Path, changes: dict[str, Any], *, display: Display | None = None) -> Run:
+def resume(
+    folder: Path, changes: dict[str, Any], *, allow_data_change: bool = False, display: Display | None = None
+) -> Run:
     """Go on with a run from its newest valid checkpoint, in the middle of an epoch too, to the same bits.
 
     Args:
         folder: What `train` wrote; it may have been killed at any moment.
         changes: New values for fields in `RESUMABLE`.
+        allow_data_change: Go on although images have been added, removed or changed.
         display: Where to report to; None is the terminal.
 
     Raises:
         ConfigError: no run there, or a change that would make it another run.
         DataError: the images are not those that the run began with.
-        WeightsError: a checkpoint that only a newer version can read.
+        WeightsError: other classes, a damaged run folder, or a checkpoint that only a newer version can read.
     """
     if not (folder / files.CONFIG).is_file():
         raise ConfigError(
             f"{folder} is no run: it has no {files.CONFIG}", code="RUN-MISSING", hint="Begin one with `verydeep train`."
         )
-    before = settings.checked(settings.from_yaml(folder / files.CONFIG), where=str(folder / files.CONFIG))
-    config = before.updated(**changes)
-    forbidden = [name for name in changes if name not in RESUMABLE and getattr(before, name) != getattr(config, name)]
+    before = checked(from_yaml(folder / files.CONFIG), where=str(folder / files.CONFIG))
+    config = agreed(before.updated(**changes))
+    changed = [name for name in changes if getattr(before, name) != getattr(config, name)]
+    _refuse_another_run(folder, before, config, changed)
+    with _session(config, display) as (processes, shown, stop), _locked(folder, processes):
+        found, skipped = checkpoint.latest(folder / files.CHECKPOINTS, run_id=_run_id(folder))
+        prepared = prepare(
+            config,
+            processes,
+            network=spec_json.from_json(read_record(folder / files.NETWORK)),
+            before=None if found is None else found.record["seen"],
+            allow_data_change=allow_data_change,
+        )
+        for one in skipped:
+            shown.note(f"warning: {one.path.name} is passed over: {one.reason}")
+        for name in changed:
+            shown.note(f"{name}: {getattr(before, name)} -> {getattr(config, name)}")
+        if "epochs" in changed and config.schedule in ("cosine", "one-cycle"):
+            shown.note(f"warning: the {config.schedule} schedule now spans {config.epochs} epochs: its rates differ")
+        if found is None:
+            learner = trainee(prepared.network, first_weights(config, prepared.network), config, processes)
+            progress = Progress()
+        else:
+            arrays = {name: tensor.numpy() for name, tensor in found.weights.items()}
+            learner = trainee(prepared.network, arrays, config, processes)
+            progress = _take_up(found, learner, prepared, shown)
+        if changed:
+            processes.on_first(lambda: write_atomic(folder / files.CONFIG, config.to_yaml().encode()))
+        _go(folder, learner, progress, prepared, display=shown, stop=stop)
+    return open_run(folder)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Folder:
+    """The loop's keeper: the first process writes, the others learn whether it could."""
+
+    path: Path
+    run_id: str
+    learner: Trainee
+    progress: Progress
+    prepared: Prepared
+
+    def save(self) -> None:
+        self.prepared.processes.on_first(self._save)
+
+    def rows(self) -> None:
+        progress = self.progress
+        self.prepared.processes.on_first(
+            lambda: write_rows(self.path, history=progress.history, timings=progress.timings)
+        )
+
+    def _save(self) -> None:
+        checkpoint.save(
+            self.path / files.CHECKPOINTS,
+            step=self.progress.step,
+            weights=self.learner.weights(),
+            state=self.learner.state(),
+            record={
+                "progress": self.progress.to_json(),
+                "seen": self.prepared.seen.to_json(),
+                "config": self.prepared.config.model_dump(mode="json"),
+                "preprocessing": self.prepared.preprocessing.to_json(),
+                **_circumstances(self.prepared.processes),
+            },
+            run_id=self.run_id,
+        )
+
+
+@contextmanager
+def _session(config: Config, display: Display | None) -> Iterator[tuple[Processes, Display, Stop]]:
+    full_precision()
+    with stopping() as stop, joined(config.device) as processes:
+        shown = (display or Terminal()) if processes.is_first else Silent()
+        try:
+            yield processes, shown, stop
+        finally:
+            shown.end()
+
+
+def _go(
+    folder: Path, learner: Trainee, progress: Progress, prepared: Prepared, *, display: Display, stop: Stop
+) -> None:
+    """Train from where `progress` stands to the end, and write what a run leaves behind."""
+    processes = prepared.processes
+    keeper = _Folder(folder, _run_id(folder), learner, progress, prepared)
+    needed = checkpoint.WRITTEN_AT_MOST * bytes_to_save(learner, prepared.config)
+    processes.on_first(lambda: checkpoint.check_space(folder / files.CHECKPOINTS, bytes_needed=needed))
+    keeper.rows()
+    stop.hint = f"Go on with: verydeep resume {folder}"
+    _introduce(folder, progress, prepared, display=display)
+    with stop.waits():
+        run_epochs(learner, progress, prepared, display=display, stop=stop, keep=keeper)
+    finish(folder, learner, progress, prepared, display=display)
+
+
+def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display: Display) -> None:
+    config, processes, network = prepared.config, prepared.processes, prepared.network
+    held_out = f", {len(prepared.val):,} held out for validation" if prepared.val is not None else ""
+    several = f", {processes.world} processes" if processes.world > 1 else ""
+    title = f"{network.name} ({summary(network).params:,} parameters) on {config.data}: {len(prepared.train):,} images"
+    where = f"recipe {config.recipe}, {config.epochs} epochs on {processes.device}{several}; run {folder}"
+    display.begin(
+        title=f"{title}{held_out}; {where}",
+        steps=config.epochs * -(-len(prepared.train) // config.batch),
+        done=progress.step,
+    )
+    for note in network.notes:
+        display.note(note)
+    bad = len(prepared.seen.bad) + len(prepared.seen.bad_test)
+    if bad:
+        display.note(f"warning: {bad} unreadable images are left out")
+    if progress.step:
+        display.note(f"going on after step {progress.step:,}, in epoch {progress.epoch + 1}")
+
+
+def _circumstances(processes: Processes) -> dict[str, Any]:
+    """What the bits of a run depend on besides its settings and images."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": processes.device.type,
+        "processes": processes.world,
+    }
+
+
+def _take_up(found: checkpoint.Checkpoint, learner: Trainee, prepared: Prepared, display: Display) -> Progress:
+    """The progress of a checkpoint, with its arrays put in place."""
+    for name, now in _circumstances(prepared.processes).items():
+        then = found.record.get(name)
+        if then != now:
+            display.note(f"warning: {name}: {then} then, {now} now: the same bits are not promised")
+    learner.restore(found)
+    progress, patience = from_json(found.record["progress"]), prepared.config.patience
+    if not patience:
+        learner.forget_best()
+    elif not learner.best:
+        progress.forget_best()
+    progress.stopped = progress.stopped and progress.stale >= patience > 0
+    return progress
+
+
+def _refuse_another_run(folder: Path, before: Config, config: Config, changed: list[str]) -> None:
+    forbidden = [name for name in changed if name not in RESUMABLE]
     if forbidden:
         differences = "; ".join(f"{name}: {getattr(before, name)} -> {getattr(config, name)}" for name in forbidden)
         raise ConfigError(
@@ -102,127 +245,6 @@ def resume(folder: Path, changes: dict[str, Any], *, display: Display | None = N
             code="RESUME-CHANGED",
             hint=f"Begin a new one with: verydeep train --config {folder / files.CONFIG}",
         )
-    with _session(config, display) as (processes, shown), _locked(folder, processes):
-        prepared = prepare(config, processes, network=_network(folder))
-        found, skipped = checkpoint.latest(folder / files.CHECKPOINTS, run_id=_run_id(folder))
-        for one in skipped:
-            shown.note(f"warning: {one.path.name} is passed over: {one.reason}")
-        arrays = first_weights(config, prepared.network)
-        learner = trainee(prepared.network, arrays, config, processes)
-        progress = Progress() if found is None else _take_up(found, learner, prepared, shown)
-        for name in changes:
-            if getattr(before, name) != getattr(config, name):
-                shown.note(f"{name}: {getattr(before, name)} -> {getattr(config, name)}")
-        if processes.is_first and config != before:
-            write_atomic(folder / files.CONFIG, config.to_yaml().encode())
-        _go(folder, learner, progress, prepared, display=shown)
-    return open_run(folder)
-
-
-@contextmanager
-def _session(config: Config, display: Display | None) -> Iterator[tuple[Processes, Display]]:
-    full_precision()
-    with joined(config.device) as processes:
-        shown = display or Terminal()
-        if not processes.is_first:
-            shown = Silent()
-        try:
-            yield processes, shown
-        finally:
-            shown.end()
-
-
-def _go(folder: Path, learner: Trainee, progress: Progress, prepared: Prepared, *, display: Display) -> None:
-    """Train from where `progress` stands to the end, and write what a run leaves behind."""
-    config, processes = prepared.config, prepared.processes
-    checkpoints, run_id = folder / files.CHECKPOINTS, _run_id(folder) if processes.is_first else ""
-    if processes.is_first:
-        checkpoint.check_space(checkpoints, bytes_needed=3 * bytes_to_save(learner, config))
-        write_metrics(folder, progress.history)
-
-    def save() -> None:
-        if processes.is_first:
-            checkpoint.save(
-                checkpoints,
-                step=progress.step,
-                weights=learner.weights(),
-                state=learner.state(),
-                record=_record(progress, prepared),
-                run_id=run_id,
-            )
-
-    def record(row: dict[str, Any], seconds: float) -> None:
-        if processes.is_first:
-            write_metrics(folder, progress.history)
-            append_timing(folder, epoch=row["epoch"], seconds=seconds)
-
-    _introduce(folder, progress, prepared, display=display)
-    with stopping() as stop:
-        run_epochs(
-            learner,
-            progress,
-            prepared,
-            display=display,
-            stop=stop,
-            save=save,
-            record=record,
-            resume=f"verydeep resume {folder}",
-        )
-    finish(folder, learner, progress, prepared, display=display)
-    processes.from_first(None)  # the others wait until everything is written
-
-
-def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display: Display) -> None:
-    config, processes = prepared.config, prepared.processes
-    network, steps = prepared.network, config.epochs * -(-len(prepared.train) // config.batch)
-    held_out = f", {len(prepared.val):,} held out for validation" if prepared.val is not None else ""
-    several = f", {processes.world} processes" if processes.world > 1 else ""
-    title = f"{network.name} ({summary(network).params:,} parameters) on {config.data}: {len(prepared.train):,} images"
-    where = f"recipe {config.recipe}, {config.epochs} epochs on {processes.device}{several}; run {folder}"
-    display.begin(title=f"{title}{held_out}; {where}", steps=steps, done=progress.step)
-    for note in network.notes:
-        display.note(note)
-    if prepared.bad:
-        display.note(f"warning: {len(prepared.bad)} unreadable images are left out")
-    if progress.step:
-        display.note(f"going on after step {progress.step:,}, in epoch {progress.epoch + 1}")
-
-
-def _record(progress: Progress, prepared: Prepared) -> dict[str, Any]:
-    """What a checkpoint holds besides arrays."""
-    return {
-        "progress": progress.to_json(),
-        "config": prepared.config.model_dump(mode="json"),
-        "classes": list(prepared.train.classes),
-        "preprocessing": prepared.preprocessing.to_json(),
-        "fingerprint": prepared.fingerprint,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _take_up(found: checkpoint.Checkpoint, learner: Trainee, prepared: Prepared, display: Display) -> Progress:
-    """The progress of a checkpoint, with its arrays put in place."""
-    record, config = found.record, prepared.config
-    if record.get("fingerprint") != prepared.fingerprint and not config.allow_data_change:
-        raise DataError(
-            f"the images of {config.data} are not those that the run began with",
-            code="DATA-CHANGED",
-            hint="Put the old ones back, or go on with --allow-data-change.",
-        )
-    if list(prepared.train.classes) != record.get("classes"):
-        raise WeightsError(
-            f"the classes of {config.data} are not those of the run: {record.get('classes')}",
-            code="CKP-CLASSES",
-            hint="Begin a new run for other classes.",
-        )
-    for name, now in (("torch", torch.__version__), ("threads", torch.get_num_threads())):
-        if record.get(name) != now:
-            display.note(f"warning: {name} was {record.get(name)} and is {now}: the same bits are not promised")
-    learner.restore(found)
-    progress = from_json(record["progress"])
-    progress.stopped = progress.stopped and progress.stale >= config.patience > 0
-    return progress
 
 
 def _new_folder(out: Path | None) -> Path:
@@ -236,12 +258,18 @@ def _new_folder(out: Path | None) -> Path:
             except FileExistsError:
                 number += 1
                 continue
+            except OSError as error:
+                raise ConfigError(
+                    f"{folder} cannot be made here: {error.strerror}", code="OUT", hint="Choose a folder with --out."
+                ) from None
             return folder
     try:
         out.mkdir(parents=True, exist_ok=True)
         taken = any(out.iterdir())
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be a run folder: {error.strerror}", code="OUT") from None
+        raise ConfigError(
+            f"--out {out} cannot be a run folder: {error.strerror}", code="OUT", hint="Choose another folder."
+        ) from None
     if taken:
         raise ConfigError(
             f"--out {out} is not empty",
@@ -259,18 +287,17 @@ def _describe(folder: Path, config: Config, network: Network) -> None:
     write_atomic(folder / files.CONFIG, config.to_yaml().encode())
 
 
-def _network(folder: Path) -> Network:
-    return spec_json.loads((folder / files.NETWORK).read_text())
-
-
 def _run_id(folder: Path) -> str:
-    return str(json.loads((folder / files.ENVIRONMENT).read_text())["run"])
+    return str(read_record(folder / files.ENVIRONMENT).get("run"))
 
 
 @contextmanager
 def _locked(folder: Path, processes: Processes) -> Iterator[None]:
-    if not processes.is_first:
+    """Hold the folder for the first process; where it cannot, all processes learn why."""
+    held = lock(folder) if processes.is_first else nullcontext()
+    processes.on_first(held.__enter__)
+    try:
         yield
-        return
-    with lock(folder):
-        yield
+    finally:
+        if processes.is_first:
+            held.__exit__(None, None, None)

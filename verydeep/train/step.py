@@ -21,7 +21,7 @@ from verydeep.train.processes import Processes
 class Outcome:
     """What a step saw, over the images of all processes."""
 
-    loss_sum: float  # cross-entropy in nats, summed over the images
+    loss_sum: float  # cross-entropy in nats without smoothing, summed over the images: comparable with validation
     correct: int
     images: int
     stop: bool  # some process has been asked to stop
@@ -65,10 +65,10 @@ def take_step(
         if config.layout == "channels_last":
             images = images.contiguous(memory_format=torch.channels_last)
         with _gradients_of_last_piece_only(model, last=number == len(pieces) - 1):
-            loss, correct = _loss(model, images, labels, config, processes)
+            loss, plain, correct = _losses(model, images, labels, config=config, device=processes.device.type)
             # Processes average their gradients: a sum over all images, divided by their number, needs `world` back.
             (loss * (processes.world / batch.total)).backward()
-        sums += torch.tensor([loss.item(), correct.item(), 0.0])
+        sums += torch.tensor([plain.item(), correct.item(), 0.0])
     sums[2] = float(stop)
     loss_sum, correct_sum, stops = processes.total(sums).tolist()
     _check_and_clip(model, config, step=step, loss=loss_sum / batch.total, batch=batch)
@@ -76,14 +76,18 @@ def take_step(
     return Outcome(loss_sum, int(correct_sum), batch.total, stop=stops > 0)
 
 
-def _loss(
-    model: nn.Module, images: Tensor, labels: Tensor, config: Config, processes: Processes
-) -> tuple[Tensor, Tensor]:
-    with torch.autocast(processes.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+def _losses(
+    model: nn.Module, images: Tensor, labels: Tensor, *, config: Config, device: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss to be lowered, the cross-entropy without smoothing, and the right answers, each summed over images."""
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
         logits = model(images)
     logits = logits.float()
-    loss = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=config.smoothing)
-    return loss, (logits.argmax(1) == labels).sum()
+    plain = functional.cross_entropy(logits, labels, reduction="sum")
+    loss = plain
+    if config.smoothing:
+        loss = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=config.smoothing)
+    return loss, plain.detach(), (logits.argmax(1) == labels).sum()
 
 
 def _check_and_clip(model: nn.Module, config: Config, *, step: int, loss: float, batch: Batch) -> None:

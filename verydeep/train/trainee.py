@@ -31,6 +31,11 @@ class Trainee:
         """Learned arrays by canonical name."""
         return _parameters(self.model)
 
+    def share_statistics(self, processes: Processes) -> None:
+        """Give all processes the mean of their running statistics, so that all hold one and the same model."""
+        learned = self.parameters()
+        processes.average([value for name, value in pytorch.tensors(self.model).items() if name not in learned])
+
     def evaluated(self) -> nn.Module:
         """The model whose accuracy counts: the average where there is one."""
         return self.average.module if self.average is not None else self.model
@@ -68,6 +73,10 @@ class Trainee:
         device = next(self.model.parameters()).device
         self.best = {name: tensor.to(device) for name, tensor in _under("best/", checkpoint.state).items()}
 
+    def forget_best(self) -> None:
+        """Let the last weights count."""
+        self.best = {}
+
 
 def trainee(network: Network, arrays: Weights, config: Config, processes: Processes) -> Trainee:
     """The network with its first weights, ready for step 0."""
@@ -75,7 +84,8 @@ def trainee(network: Network, arrays: Weights, config: Config, processes: Proces
     called: nn.Module = model
     if processes.world > 1:
         ids = [processes.device.index] if processes.device.type == "cuda" else None
-        called = DistributedDataParallel(model, device_ids=ids)
+        # Statistics of batch norm are averaged after each step (`share_statistics`), not taken from one process.
+        called = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
     average = None
     if config.ema:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)

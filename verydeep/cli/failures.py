@@ -1,0 +1,69 @@
+"""What went wrong, whatever it was, as an error with a code, one line and an exit code."""
+
+import errno
+import re
+
+from cyclopts import CycloptsError, UnusedCliTokensError
+
+from verydeep.errors import ConfigError, ResourceError, VerydeepError
+
+LONGEST_WORD = 200  # characters of what a user typed that are shown; some paths are long
+_USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+
+def failure(error: BaseException) -> VerydeepError:
+    """`error` as an error of ours; one that nobody foresaw becomes INTERNAL, with exit code 1."""
+    match error:
+        case VerydeepError():
+            return error
+        case CycloptsError():
+            return _usage(error)
+        case KeyboardInterrupt():
+            stopped = VerydeepError(
+                "stopped by Ctrl-C", code="INTERRUPTED", hint="A run goes on with `verydeep resume RUN`."
+            )
+            stopped.exit_code = 130
+            return stopped
+        case OSError() if error.errno in _USED_UP:
+            where = f"{error.filename}: " if error.filename else ""
+            return ResourceError(f"{where}{error.strerror}", code="RESOURCE", hint="Make room, then try again.")
+        case _ if _is_out_of_memory(error):
+            return ResourceError(
+                "there is not enough memory", code="MEMORY", hint="Give a smaller --batch, or a smaller network."
+            )
+        case _:
+            return VerydeepError(
+                f"{type(error).__name__}: {error}",
+                code="INTERNAL",
+                hint="This is a fault of verydeep: run it again with --debug and report what it prints.",
+            )
+
+
+def one_line(error: VerydeepError) -> str:
+    """What is printed of `error`, however long the words in it are."""
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD - 3]}...", error.line())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # PyTorch's own are RuntimeErrors, and this file does not import it.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error))
+    )
+
+
+def _usage(error: CycloptsError) -> VerydeepError:
+    """A command line that cannot be understood: what in it, the nearest name, where the options are listed."""
+    from pydantic import ValidationError  # only where an option was refused
+
+    if isinstance(error.__cause__, ValidationError):
+        from verydeep.train.config import out_of_range
+
+        return out_of_range(error.__cause__)
+    verb = " ".join(("verydeep", *(error.command_chain or ())))
+    if isinstance(error, UnusedCliTokensError):
+        text = f"`{verb}` has no use for {' '.join(error.unused_tokens or ())}"
+    else:
+        text = re.sub(r'^Command "[^"]*" parameter ', "", str(error)).partition(" Available commands:")[0]
+    what, meant, near = text.partition(" Did you mean ")
+    return ConfigError(what, code="USAGE", hint=f"{meant.lstrip()}{near}{' ' if near else ''}See `{verb} --help`.")
