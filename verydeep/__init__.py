@@ -31,8 +31,8 @@ from verydeep.spec import (
 
 if TYPE_CHECKING:
     from verydeep.api import build, evaluate, features, predict, resume, train
+    from verydeep.backends.load import load_weights
     from verydeep.backends.pytorch import get_weights, set_weights
-    from verydeep.record.folder import Run, open_run
     from verydeep.report.code import code
     from verydeep.report.compare import compare
     from verydeep.report.draw import draw
@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from verydeep.rewrite.dense import dense, dense_weights
     from verydeep.rewrite.fold import fold, fold_weights
     from verydeep.rewrite.grow import grow, grow_weights
-    from verydeep.weights.load import load_weights
+    from verydeep.run import Run, open_run
+    from verydeep.weights.torchvision import from_torchvision, to_torchvision
 
 _LATER = {  # name -> the module that has it
-    "Run": "verydeep.record.folder",
+    "Run": "verydeep.run",
     "build": "verydeep.api",
     "code": "verydeep.report.code",
     "compare": "verydeep.report.compare",
@@ -56,16 +57,18 @@ _LATER = {  # name -> the module that has it
     "features": "verydeep.api",
     "fold": "verydeep.rewrite.fold",
     "fold_weights": "verydeep.rewrite.fold",
+    "from_torchvision": "verydeep.weights.torchvision",
     "get_weights": "verydeep.backends.pytorch",
     "grow": "verydeep.rewrite.grow",
     "grow_weights": "verydeep.rewrite.grow",
-    "load_weights": "verydeep.weights.load",
-    "open_run": "verydeep.record.folder",
+    "load_weights": "verydeep.backends.load",
+    "open_run": "verydeep.run",
     "predict": "verydeep.api",
     "resume": "verydeep.api",
     "set_weights": "verydeep.backends.pytorch",
     "summary": "verydeep.report.table",
     "table": "verydeep.report.table",
+    "to_torchvision": "verydeep.weights.torchvision",
     "train": "verydeep.api",
 }
 
@@ -106,6 +109,8 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "load_weights",
     "set_weights",
     "get_weights",
+    "to_torchvision",
+    "from_torchvision",
     "features",
     "train",
     "resume",

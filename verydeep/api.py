@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from verydeep.backends import pytorch
 from verydeep.errors import ConfigError
-from verydeep.evaluate.center import evaluate
-from verydeep.evaluate.predict import Prediction
-from verydeep.evaluate.predict import predict as predict_images
-from verydeep.record.folder import Run, open_run
+from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.predict import Prediction
+from verydeep.evaluation.predict import predict as predict_images
+from verydeep.run import Run, open_run
+from verydeep.settings.recipes import resolve
 from verydeep.spec import Network
-from verydeep.train import session
-from verydeep.train.recipes import resolve
+from verydeep.training import session
 from verydeep.weights.initial import initial
 
 _DECIDED = ("net", "arch", "batch_norm", "width", "fc", "dropout")  # by a network that is given ready-made
@@ -83,11 +83,11 @@ def train(
         data: A data set's name or a folder of class folders.
         recipe: A recipe's name; "auto" is what suits the network and the data.
         out: The run folder, new or empty; None is the first free of ``run-001``, ``run-002``, ...
-        settings: Any field of `verydeep.train.config.Config`: ``epochs=5, seed=1, data_root="data"``.
+        settings: Any field of `verydeep.settings.config.Config`: ``epochs=5, seed=1, data_root="data"``.
 
     Raises:
         ConfigError: an unknown setting (with the nearest name), a value out of range, or settings that disagree.
-        DataError, ResourceError, NumericalError, Interrupted: as `verydeep.train.session.train`.
+        DataError, ResourceError, NumericalError, Interrupted: as `verydeep.training.session.train`.
     """
     described = network if isinstance(network, Network) else None
     twice = [name for name in _DECIDED if name in settings] if described is not None else []
@@ -112,7 +112,7 @@ def resume(run: str | Path, *, allow_data_change: bool = False, **changes: Any) 
 
     Raises:
         ConfigError: no run there, or a change that would make it another run.
-        DataError, WeightsError, ResourceError, NumericalError, Interrupted: as `verydeep.train.session.resume`.
+        DataError, WeightsError, ResourceError, NumericalError, Interrupted: as `verydeep.training.session.resume`.
     """
     return session.resume(Path(run), changes, allow_data_change=allow_data_change)
 

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import TINY, Done, environment
+from tests.cli.command import TINY, Done, command, environment
 from verydeep.cli.main import main
 
 
@@ -57,9 +56,9 @@ def refused(verydeep, in_an_empty_folder: Path):
 def process():
     """Calls the command in a process of its own."""
 
-    def call(*words: object, cwd: Path | None = None, python: tuple[str, ...] = (), **variables: str | None) -> Done:
+    def call(*words: object, cwd: Path | None = None, **variables: str | None) -> Done:
         ended = subprocess.run(
-            [sys.executable, *python, "-m", "verydeep", *map(str, words)],
+            command(*words),
             cwd=cwd,
             env=environment(**variables),
             capture_output=True,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -67,7 +68,7 @@ def test_options_make_a_network_thinner_smaller_or_grey(verydeep):
     network = CATALOG["vgg11"](width=0.25, input=(1, 32, 32), classes=10, fc=(64, 32))
     # By hand: 3x3 kernels over 1 16 32 64 64 128 128 128 128 channels with biases, then 128 -> 64 -> 32 -> 10.
     widths = (1, 16, 32, 64, 64, 128, 128, 128, 128)
-    conv = sum(9 * a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    conv = sum(9 * a * b + b for a, b in pairwise(widths))
     assert (shown["input"], shown["params_conv"]) == ([1, 32, 32], conv)
     assert shown["params_fc"] == 129 * 64 + 65 * 32 + 33 * 10
     assert shown["layers"][-1]["shape"] == [network.classes]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.command import environment
 from verydeep.cli.main import VERBS
-from verydeep.train.config import Config
+from verydeep.settings.config import Config
 
 FRAMEWORKS = ("torch", "numpy", "tensorflow", "sklearn", "PIL", "matplotlib")
 

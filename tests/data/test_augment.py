@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from images import memory, photo
 
+from tests.data.images import memory, photo
 from verydeep.data.augment import (
     COLOR,
     DRAWS,

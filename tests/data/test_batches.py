@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import memory, tree
 
+from tests.data.images import memory, tree
 from verydeep.data import loader
 from verydeep.data.augment import Augment, with_components
 from verydeep.data.batches import batches, permutation, plan

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from images import memory, tree
 
+from tests.data.images import memory, tree
 from verydeep.data.catalog import load
 from verydeep.data.check import check, usable
 from verydeep.errors import DataError

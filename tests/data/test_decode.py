@@ -8,9 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
-from images import encoded, photo, png
 from PIL import Image, ImageFile
 
+from tests.data.images import encoded, photo, png
 from verydeep.data.decode import PIXEL_LIMIT, decode
 from verydeep.errors import ConfigError, DataError
 

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from images import tree
 
+from tests.data.images import tree
 from verydeep.data.catalog import load
 from verydeep.data.imagenet import class_titles
 from verydeep.errors import DataError

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from images import encoded, memory, photo, tree
 from PIL import Image
 from torchvision.transforms import v2
 
+from tests.data.images import encoded, memory, photo, tree
 from verydeep.data import folder
 from verydeep.data.decode import decode
 from verydeep.data.geometry import MAX_ASPECT, rescale, rescaled_size

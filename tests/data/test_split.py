@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import memory, tree
 
+from tests.data.images import memory, tree
 from verydeep.data import folder
 from verydeep.data.split import FileSplit, MemorySplit, fingerprint, hold_out, map_classes, take, with_channels
 from verydeep.errors import ConfigError, DataError
@@ -136,9 +136,9 @@ def test_grey_is_repeated_and_colour_becomes_luma():
 
 
 def test_luma_in_memory_equals_luma_of_the_decoder():
-    from images import encoded
     from PIL import Image
 
+    from tests.data.images import encoded
     from verydeep.data.decode import decode
 
     colour = memory(channels=3, n=4)

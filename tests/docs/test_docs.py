@@ -14,7 +14,7 @@ import yaml
 
 from tests.docs.pages import PAGES, ROOT, blocks, commands, is_cheap, run, script, workshop, write_files
 from verydeep import errors
-from verydeep.train.signals import CAUGHT
+from verydeep.training.signals import CAUGHT
 
 TUTORIALS = ("add_a_network.md", "add_a_dataset.md", "add_a_backend.md")
 PACKAGE = sorted((ROOT / "verydeep").rglob("*.py"))

@@ -8,11 +8,11 @@ from sklearn.datasets import load_digits
 
 from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import MemorySplit
-from verydeep.evaluate.metrics import measure
+from verydeep.evaluation.metrics import measure
 from verydeep.families.vgg import vgg
 from verydeep.record.environment import environment
-from verydeep.record.folder import Run
-from verydeep.train.recipes import recipe
+from verydeep.run import Run
+from verydeep.settings.recipes import recipe
 from verydeep.weights.initial import initial
 
 

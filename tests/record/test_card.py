@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import yaml
 
-from verydeep.evaluate.metrics import measure
+from verydeep.evaluation.metrics import measure
 from verydeep.record.card import card, write_card
 
 

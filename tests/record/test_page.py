@@ -12,7 +12,7 @@ import pytest
 
 from verydeep.data.split import MemorySplit
 from verydeep.errors import ResourceError
-from verydeep.evaluate.metrics import measure
+from verydeep.evaluation.metrics import measure
 from verydeep.record.gallery import worst
 from verydeep.record.page import render, write_report
 from verydeep.report.table import summary

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from verydeep.evaluate.metrics import measure
+from verydeep.evaluation.metrics import measure
 from verydeep.record.figures import confusion, curves
 
 

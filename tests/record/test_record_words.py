@@ -4,7 +4,7 @@ import pytest
 
 from verydeep.data.preprocess import Preprocessing
 from verydeep.record.words import amount, duration, percent, preprocessing_words, setting, settings
-from verydeep.train.config import Config
+from verydeep.settings.config import Config
 
 
 @pytest.mark.parametrize(

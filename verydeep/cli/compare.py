@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from verydeep.cli.described import Channels, Classes, Dropout, Size, Width, described
+from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
 from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.errors import ConfigError
@@ -17,6 +17,7 @@ def run(
     channels: Channels = None,
     classes: Classes = None,
     width: Width = None,
+    fc: Fc = None,
     dropout: Dropout = None,
     format: Literal["text", "json", "markdown", "table1"] = "text",
     out: Out = None,
@@ -30,7 +31,8 @@ def run(
     if not nets:
         raise ConfigError("there is nothing to compare", code="USAGE", hint="Try `verydeep compare alexnet vgg16`.")
     networks = [
-        described(net, size=size, channels=channels, classes=classes, width=width, dropout=dropout) for net in nets
+        described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
+        for net in nets
     ]
     match format:
         case "text":

@@ -9,6 +9,9 @@ def run(*, format: Literal["text", "json"] = "text") -> int:
     """Check this machine and installation: versions that go together, memory, disk, processor, GPU, data.
 
     Exit code 0 when nothing fails, 6 otherwise.
+
+    Args:
+        format: text or json.
     """
     from verydeep.record.environment import doctor
 

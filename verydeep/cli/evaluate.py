@@ -29,10 +29,13 @@ def run(
         split: test; validation, the images held out from training; or train, all training images.
         format: text, json or markdown.
     """
-    from verydeep.evaluate import table
-    from verydeep.evaluate.center import evaluate
+    from verydeep.evaluation import table
+    from verydeep.evaluation.center import evaluate
+    from verydeep.processes import speaks
 
     found = evaluate(run, data, split=split, data_root=data_root, download=download, device=device, batch=batch)
+    if not speaks():
+        return
     match format:
         case "text":
             text = table.to_text(found)

@@ -40,8 +40,9 @@ def failure(error: BaseException) -> VerydeepError:
 
 
 def one_line(error: VerydeepError) -> str:
-    """What is printed of `error`, however long the words in it are."""
-    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD - 3]}...", error.line())
+    """What is printed of `error`, however long the words in it are, and with what would steer a terminal escaped."""
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in error.line())
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD - 3]}...", text)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -57,7 +58,7 @@ def _usage(error: CycloptsError) -> VerydeepError:
     from pydantic import ValidationError  # only where an option was refused
 
     if isinstance(error.__cause__, ValidationError):
-        from verydeep.train.config import out_of_range
+        from verydeep.settings.config import out_of_range
 
         return out_of_range(error.__cause__)
     verb = " ".join(("verydeep", *(error.command_chain or ())))

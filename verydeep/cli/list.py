@@ -68,7 +68,7 @@ def _rows(what: str, pattern: str) -> Iterator[dict[str, object]]:
                 shape = "x".join(map(str, dataset.shape)) if dataset.shape else "any"
                 yield {"name": name, "title": dataset.title, "classes": str(dataset.classes or "any"), "image": shape}
         case _:
-            from verydeep.train.recipes import RECIPES
+            from verydeep.settings.recipes import RECIPES
 
             for name in _matching(RECIPES, pattern):
                 yield {"name": name, "what": (RECIPES[name].__doc__ or "").partition("\n")[0]}

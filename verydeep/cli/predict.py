@@ -29,8 +29,8 @@ def run(
         images: Files, folders or patterns such as "photos/*.jpg".
         format: text, json or csv.
     """
-    from verydeep.evaluate import predict
-    from verydeep.record.folder import open_run
+    from verydeep.evaluation import predict
+    from verydeep.run import open_run
 
     found = predict.predict(open_run(run), images, batch=batch, top=top)
     match format:

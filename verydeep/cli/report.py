@@ -17,14 +17,14 @@ def run(
     Args:
         run: The folder that `verydeep train` wrote.
     """
-    from verydeep.evaluate.center import logits, unseen
-    from verydeep.evaluate.metrics import measure
-    from verydeep.record.folder import open_run
-    from verydeep.record.gallery import worst
-    from verydeep.record.page import write_report
+    from verydeep.evaluation.center import logits, unseen
+    from verydeep.processes import speaks
+    from verydeep.record.publish import publish
+    from verydeep.run import REPORT, open_run
 
     opened = open_run(run)
     images, split_name = unseen(opened, data_root=data_root)
     scores = logits(opened, images, device=device)
-    evaluation = measure(scores, images.labels, classes=images.classes)
-    print(write_report(opened, evaluation=evaluation, mistakes=worst(images, scores), split_name=split_name))
+    if speaks():
+        publish(run, images, scores, split_name=split_name)
+        print(run / REPORT)

@@ -32,7 +32,7 @@ def run(
     Args:
         run: The folder that `verydeep train` wrote.
     """
-    from verydeep.train.session import resume
+    from verydeep.training.session import resume
 
     changes: dict[str, Any] = {
         "epochs": epochs,

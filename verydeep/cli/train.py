@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from verydeep.cli.options import FLAG
 from verydeep.errors import ConfigError
-from verydeep.train.config import Config
-from verydeep.train.headings import MAIN
-from verydeep.train.recipes import resolve
-from verydeep.train.sources import from_environment, from_yaml, laid_over
+from verydeep.settings.config import Config
+from verydeep.settings.headings import MAIN
+from verydeep.settings.recipes import resolve
+from verydeep.settings.sources import from_environment, from_yaml, laid_over
 
 
 def run(
@@ -45,11 +45,11 @@ def run(
         print(resolved.to_yaml(), end="")
         return
     if dry_run:
-        from verydeep.train.rehearsal import rehearse
+        from verydeep.training.rehearsal import rehearse
 
         print(rehearse(resolved, out=out))
         return
-    from verydeep.train.session import train
+    from verydeep.training.session import train
 
     train(resolved, out=out)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import yaml
 
 from verydeep.durable import write_atomic
-from verydeep.evaluate.metrics import Evaluation, interval, most_confused
-from verydeep.record.folder import CARD, CONFIG, MODEL, REPORT, Run
+from verydeep.evaluation.metrics import Evaluation, interval, most_confused
 from verydeep.record.words import commands, data_name, duration, folder_name, machine, percent, preprocessing_words
 from verydeep.report.grid import markdown, markdown_text
 from verydeep.report.table import summary
 from verydeep.report.words import plural, sizes
+from verydeep.run import CARD, CONFIG, MODEL, REPORT, Run
 
 MOST_NAMED = 20  # classes; of more, the first are named and the rest counted
 
@@ -123,8 +123,8 @@ def _limit_lines(evaluation: Evaluation, *, split_name: str) -> Iterator[str]:
 def _use(run: Run) -> str:
     typed = "\n".join(command for _, command in commands(run)[1:])
     return f"""```python
-from verydeep.evaluate.predict import predict
-from verydeep.record.folder import open_run
+from verydeep.evaluation.predict import predict
+from verydeep.run import open_run
 
 for prediction in predict(open_run({folder_name(run)!r}), ["image.png"]):
     print(prediction.path, prediction.classes[:1], prediction.confidences[:1])

@@ -19,7 +19,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from verydeep.evaluate.metrics import Evaluation
+from verydeep.evaluation.metrics import Evaluation
 
 PAPER, INK, GRID = "#ffffff", "#1f2933", "#d9dee3"
 TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#009e73"

@@ -13,7 +13,7 @@ from PIL import Image
 from verydeep.data.decode import decode, shown
 from verydeep.data.split import MemorySplit, Split
 from verydeep.errors import DataError
-from verydeep.evaluate.metrics import check_finite, log_softmax
+from verydeep.evaluation.metrics import check_finite, log_softmax
 
 THUMBNAIL = 160  # pixels of the longer side: sharp at 80 on a fine screen, and 24 photographs stay below 1.5 MB
 

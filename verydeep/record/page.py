@@ -9,9 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from verydeep.durable import write_atomic
-from verydeep.evaluate.metrics import Evaluation, interval, most_confused
+from verydeep.evaluation.metrics import Evaluation, interval, most_confused
 from verydeep.record import figures
-from verydeep.record.folder import CONFUSION, CURVES, REPORT, Run
 from verydeep.record.gallery import Mistake, data_uri
 from verydeep.record.words import (
     amount,
@@ -29,6 +28,7 @@ from verydeep.report.borders import borders
 from verydeep.report.draw import draw
 from verydeep.report.table import Row, summary, table
 from verydeep.report.words import layer_text, length_text, plural, sizes
+from verydeep.run import CONFUSION, CURVES, REPORT, Run
 from verydeep.spec import Network, walk
 
 PAIRS = 10  # most-confused pairs that are listed

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from verydeep.data.split import Split
 from verydeep.durable import write_atomic
-from verydeep.evaluate.metrics import Evaluation, measure
+from verydeep.evaluation.metrics import Evaluation, measure
 from verydeep.record.card import write_card
-from verydeep.record.folder import RESULT, open_run
 from verydeep.record.gallery import worst
 from verydeep.record.page import write_report
+from verydeep.run import RESULT, open_run
 
 
 def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, split_name: str) -> Evaluation:

@@ -8,8 +8,8 @@ from typing import Any
 
 from verydeep.data.preprocess import Preprocessing
 from verydeep.record.environment import environment
-from verydeep.record.folder import CONFIG, ENVIRONMENT, Run
-from verydeep.train.config import Config
+from verydeep.run import CONFIG, ENVIRONMENT, Run
+from verydeep.settings.config import Config
 
 DASH = "\N{EN DASH}"  # where there is no number
 

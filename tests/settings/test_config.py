@@ -1,0 +1,141 @@
+"""One typed record: a YAML file, then the environment, then the command line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verydeep.errors import ConfigError
+from verydeep.settings.config import Config, checked
+from verydeep.settings.recipes import RECIPES, recipe, resolve
+from verydeep.settings.sources import from_environment, from_yaml
+
+
+def test_a_record_comes_back_from_its_yaml():
+    config = resolve({"data": "fashion-mnist", "fc": (64, 32), "scale": (30, 40), "size": 28, "grow_from": "a-run"})
+    assert checked(yaml.safe_load(config.to_yaml())) == config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_knows_its_name_and_comes_back_from_yaml(name):
+    config = recipe(name)
+    assert config.recipe == name
+    assert checked(yaml.safe_load(config.to_yaml())) == config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_as_reviewed(name, golden):
+    golden(f"recipe_{name}.yaml", recipe(name).to_yaml())
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError) as caught:
+        checked({"lerning_rate": 1, "bach": 3})
+    assert caught.value.exit_code == 2
+    with pytest.raises(ConfigError, match=r"there is no option 'bach'\. Did you mean batch\?"):
+        checked({"bach": 3})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("batch", 0, "batch is 0: it should be greater than or equal to 1"),
+        ("batch", 1.5, "batch is 1.5"),
+        ("lr", float("nan"), "lr is nan"),
+        ("lr", -1, "lr is -1: it should be greater than 0"),
+        ("dropout", 1.0, "dropout is 1.0: it should be less than 1"),
+        ("crop", "middle", "crop is 'middle': it should be 'random', 'center' or 'random-size'"),
+        ("fc", (64, 0), "fc is \\(64, 0\\)"),
+        ("seed", -1, "seed is -1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_option_value_and_range(option, value, said):
+    with pytest.raises(ConfigError, match=said):
+        checked({option: value})
+
+
+def test_a_zero_stands_for_no_hidden_layer():
+    assert checked({"fc": (0,)}).fc == ()
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Config.model_fields)), st.one_of(st.none(), st.integers(), st.text())))
+def test_any_value_of_any_option_gives_a_record_or_one_clear_error(values):
+    try:
+        assert isinstance(checked(values), Config)
+    except ConfigError as error:
+        assert error.line().startswith("verydeep: error[OPTION-VALUE]: ")
+        assert "\n" not in error.line()
+
+
+@pytest.mark.parametrize("text", ["- a list", "just words", "lr: [", "lr: !!python/object:os.system x", "\x00"])
+def test_a_file_that_holds_no_options_is_refused(tmp_path: Path, text):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        from_yaml(file)
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path):
+    file = tmp_path / "config.yaml"
+    file.write_text("")
+    assert from_yaml(file) == {}
+
+
+def test_variables_set_options_and_verydeep_data_is_the_data_root(monkeypatch):
+    monkeypatch.setenv("VERYDEEP_LR", "0.5")
+    monkeypatch.setenv("VERYDEEP_FC", "[8, 4]")
+    monkeypatch.setenv("VERYDEEP_DATA", "somewhere")
+    found = from_environment()
+    assert (found["lr"], found["fc"], found["data_root"]) == ("0.5", ["8", "4"], "somewhere")
+    assert checked(found).fc == (8, 4)
+    assert checked(found).data_root == Path("somewhere")
+
+
+def test_a_wrong_variable_is_named(monkeypatch):
+    monkeypatch.setenv("VERYDEEP_EPOCHS", "many")
+    with pytest.raises(ConfigError, match="VERYDEEP_EPOCHS: epochs is 'many'"):
+        from_environment()
+
+
+def test_the_recipe_suits_the_data():
+    assert resolve({}).recipe == "digits"
+    assert resolve({"data": "fashion-mnist"}).recipe == "fashion"
+    assert resolve({"data": "mnist"}).recipe == "mnist"
+    assert resolve({"data": "cifar100"}).recipe == "cifar"
+    assert resolve({"data": "folder"}).recipe == "photographs"
+
+
+def test_characters_are_not_mirrored_whatever_the_network():
+    assert resolve({"data": "digits", "net": "lenet5"}).flip is False
+    assert resolve({"data": "fashion-mnist", "net": "lenet5"}).flip is True
+    assert resolve({"data": "digits", "net": "lenet5", "flip": True}).flip is True
+
+
+def test_the_recipe_suits_the_network():
+    assert resolve({"net": "D"}).recipe == "plain"
+    assert resolve({"net": "D_bn"}).recipe == "normed"
+    assert resolve({"arch": "1x8", "batch_norm": True}).recipe == "normed"
+
+
+def test_a_named_network_takes_the_place_of_the_recipes_own():
+    config = resolve({"data": "fashion-mnist", "recipe": "fashion", "net": "lenet5"})
+    assert (config.net, config.arch, config.batch_norm, config.fc) == ("lenet5", None, False, None)
+
+
+def test_what_is_given_comes_before_the_recipe():
+    assert resolve({"epochs": 3}).epochs == 3
+    assert resolve({"epochs": recipe("plain").epochs, "recipe": "digits"}).epochs == recipe("plain").epochs
+
+
+def test_an_unknown_recipe_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"no recipe is called 'fasion'\. Did you mean fashion\?"):
+        resolve({"recipe": "fasion"})
+
+
+@pytest.mark.parametrize("arch", ["", "x", "1x", "2-64", "1x16 2x32", "1x16,,2x32"])
+def test_an_arch_is_convolutions_x_channels(arch):
+    with pytest.raises(ConfigError, match="CONVSxCHANNELS"):
+        checked({"arch": arch})
+    assert Config(arch="1x16,2x32").blocks() == ((1, 16), (2, 32))

@@ -1,0 +1,180 @@
+"""Named settings that work: each function returns one complete record, a variant changes some fields of another."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+from verydeep.errors import ConfigError
+from verydeep.families.catalog import network as by_name
+from verydeep.families.catalog import resolve as known
+from verydeep.settings.agreement import agreed
+from verydeep.settings.config import Config
+from verydeep.spec import BatchNorm, Network, walk
+
+
+def plain() -> Config:
+    """For a network without batch norm: He initial weights, a gentle rate, gradients clipped, cosine to zero."""
+    return Config(
+        recipe="plain",
+        epochs=10,
+        lr=0.02,
+        schedule="cosine",
+        warmup=0.1,
+        clip=1.0,
+        weight_decay=5e-4,
+    )
+
+
+def normed() -> Config:
+    """For a network with batch norm: one cycle of SGD with Nesterov momentum at a high rate."""
+    return Config(
+        recipe="normed",
+        epochs=20,
+        lr=0.2,
+        nesterov=True,
+        schedule="one-cycle",
+        warmup=0.2,
+        weight_decay=5e-4,
+        decayed="matrices",
+    )
+
+
+def digits() -> Config:
+    """The embedded 8x8 digits: a small batch-normalised VGG at native size."""
+    return normed().updated(
+        recipe="digits",
+        arch="2x32,2x64,2x128",
+        batch_norm=True,
+        fc=(),
+        epochs=30,
+        batch=64,
+        pad=1,
+        flip=False,
+        smoothing=0.1,
+    )
+
+
+def mnist() -> Config:
+    """28x28 grey images at native size: a thin batch-normalised VGG."""
+    return normed().updated(
+        recipe="mnist",
+        arch="1x32,2x64,2x128",
+        batch_norm=True,
+        fc=(),
+        epochs=6,
+        pad=2,
+        flip=False,
+        val=0.05,
+        precision="bf16",
+    )
+
+
+def fashion() -> Config:
+    """Fashion-MNIST at native size: the network of `mnist`, mirrored images, more epochs."""
+    return mnist().updated(recipe="fashion", flip=True, epochs=10, smoothing=0.1)
+
+
+def cifar() -> Config:
+    """32x32 colour images: a batch-normalised VGG at native size, crops of images padded by 4."""
+    return mnist().updated(recipe="cifar", arch="2x64,2x128,2x256", flip=True, pad=4, epochs=20, smoothing=0.1)
+
+
+def photographs() -> Config:
+    """A folder of photographs: crops of rescaled images, net A with batch norm and a single linear layer."""
+    return normed().updated(
+        recipe="photographs",
+        net="vgg11_bn",
+        fc=(),
+        width=0.5,
+        size=112,
+        scale=(128, 160),
+        epochs=30,
+        lr=0.1,
+        smoothing=0.1,
+    )
+
+
+def book() -> Config:
+    """As the courses train the thin VGG: plain SGD at a constant rate, Glorot weights, no augmentation."""
+    return Config(
+        recipe="book",
+        net="vgg11",
+        width=0.25,
+        init="glorot",
+        lr=0.05,
+        momentum=0.0,
+        weight_decay=0.0,
+        flip=False,
+        crop="center",
+        epochs=10,
+    )
+
+
+RECIPES: dict[str, Callable[[], Config]] = {
+    "plain": plain,
+    "normed": normed,
+    "digits": digits,
+    "mnist": mnist,
+    "fashion": fashion,
+    "cifar": cifar,
+    "photographs": photographs,
+    "book": book,
+}
+
+BY_DATA = {"digits": "digits", "fashion-mnist": "fashion"}  # any other data set: by the shape of its images
+
+UPRIGHT = ("digits", "mnist")  # characters, which mean something else in a mirror
+
+
+def recipe(name: str) -> Config:
+    """The recipe of this name; ConfigError with the nearest names where there is none."""
+    if name not in RECIPES:
+        near = get_close_matches(name, RECIPES, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Choose from auto, {', '.join(RECIPES)}."
+        raise ConfigError(f"no recipe is called {name!r}", code="RECIPE-UNKNOWN", hint=hint)
+    return RECIPES[name]()
+
+
+def resolve(settings: dict[str, Any], *, network: Network | None = None) -> Config:
+    """The complete record for what a user set: the recipe's values wherever the user said nothing.
+
+    Args:
+        settings: Fields of `Config` by name. ``recipe`` "auto", or none, is chosen by the network where one is named
+            and else by the data set. A recipe's own network gives way to `net` or `arch`.
+        network: A network that takes the place of `net`.
+
+    Raises:
+        ConfigError: an unknown recipe, network or field, a value out of range, or settings that disagree.
+    """
+    given = Config.model_validate({}).updated(**settings)
+    if given.net is not None:
+        known(given.net)  # a name that is wrong is refused before anything is read
+    named = network is not None or given.net is not None or given.arch is not None
+    name = given.recipe if given.recipe != "auto" else _suitable(given, network, named=named)
+    base = recipe(name)
+    if named:
+        defaults = Config()
+        base = base.updated(
+            **{field: getattr(defaults, field) for field in ("net", "arch", "batch_norm", "width", "fc")}
+        )
+    if given.data in UPRIGHT:
+        base = base.updated(flip=False)
+    return agreed(base.updated(**{**settings, "recipe": name}))
+
+
+def _suitable(given: Config, network: Network | None, *, named: bool) -> str:
+    if not named:
+        return BY_DATA.get(given.data) or _by_shape(given.data)
+    if network is None and given.arch is not None:
+        return "normed" if given.batch_norm else "plain"
+    described = network or by_name(given.net or "")
+    return "normed" if any(isinstance(step.layer, BatchNorm) for step in walk(described)) else "plain"
+
+
+def _by_shape(data: str) -> str:
+    from verydeep.data.catalog import DATASETS  # imports NumPy, for which `--help` need not wait
+
+    shape = DATASETS[data].shape if data in DATASETS else None
+    if shape is None:
+        return "photographs"
+    return "mnist" if shape[0] == 1 else "cifar"
