@@ -53,19 +53,19 @@ def build(
     return pytorch.build(network, arrays, layout=layout)
 
 
-def features(model: nn.Module, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+def features(model: nn.Module, images: Tensor, layers: str | Iterable[str]) -> dict[str, Tensor]:
     """The outputs of layers by name, computed no further than the deepest of them, without gradients.
 
     Args:
         model: What `build` gave; its mode is kept: call ``model.eval()`` first for the features of a trained network.
         images: (n, channels, height, width), preprocessed.
-        layers: Names such as ("relu3_3", "fc7").
+        layers: Names such as ("relu3_3", "fc7"), or one name.
 
     Raises:
         ConfigError: no layer has this name.
     """
     with torch.no_grad():
-        return pytorch.run(model, images, taps=layers)
+        return pytorch.run(model, images, taps=(layers,) if isinstance(layers, str) else layers)
 
 
 def train(
@@ -89,6 +89,10 @@ def train(
         ConfigError: an unknown setting (with the nearest name), a value out of range, or settings that disagree.
         DataError, ResourceError, NumericalError, Interrupted: as `verydeep.training.session.train`.
     """
+    if not isinstance(network, Network | str | None):
+        raise ConfigError(
+            f"a network or its name is wanted, not {type(network).__name__}", code="NET-KIND", hint='Try "vgg11_bn".'
+        )
     described = network if isinstance(network, Network) else None
     twice = [name for name in _DECIDED if name in settings] if described is not None else []
     if network is not None and (twice or "net" in settings):
@@ -117,12 +121,14 @@ def resume(run: str | Path, *, allow_data_change: bool = False, **changes: Any) 
     return session.resume(Path(run), changes, allow_data_change=allow_data_change)
 
 
-def predict(run: Run | str | Path, images: Sequence[str | Path], *, batch: int = 32, top: int = 5) -> list[Prediction]:
+def predict(
+    run: Run | str | Path, images: str | Path | Sequence[str | Path], *, batch: int = 32, top: int = 5
+) -> list[Prediction]:
     """The classes that a run's network sees in image files; `verydeep predict` in Python.
 
     Args:
         run: A run or its folder.
-        images: Files, folders or patterns.
+        images: Files, folders or patterns; or one of them.
         batch: Images computed at once.
         top: Classes for each image.
 
@@ -130,4 +136,5 @@ def predict(run: Run | str | Path, images: Sequence[str | Path], *, batch: int =
         ConfigError: no finished run there, or a source that is a URL.
         DataError: a source names no image; a file that cannot be read raises nothing, its prediction has an `error`.
     """
-    return predict_images(run if isinstance(run, Run) else open_run(run), images, batch=batch, top=top)
+    sources = [images] if isinstance(images, str | Path) else images
+    return predict_images(run if isinstance(run, Run) else open_run(run), sources, batch=batch, top=top)

@@ -87,6 +87,7 @@ def joined(device: str) -> Iterator[Processes]:
         raise _lost(rank, world, error) from None
     try:
         yield Processes(chosen, rank, world)
+        dist.barrier()  # who leaves while another still listens makes that one abort
     except RuntimeError as error:
         if not _is_about_processes(error):
             raise

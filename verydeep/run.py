@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,13 @@ class Run:
     """A finished run, opened."""
 
     path: Path  # the folder
-    config: Config
-    network: Network
-    weights: dict[str, npt.NDArray[np.float32]]  # canonical names
-    preprocessing: Preprocessing
+    config: Config = field(repr=False)
+    network: Network = field(repr=False)
+    weights: dict[str, npt.NDArray[np.float32]] = field(repr=False)  # canonical names
+    preprocessing: Preprocessing = field(repr=False)
     classes: tuple[str, ...]
-    history: tuple[dict[str, Any], ...]  # the lines of metrics.jsonl
-    result: dict[str, Any]  # result.json
+    history: tuple[dict[str, Any], ...] = field(repr=False)  # the lines of metrics.jsonl
+    result: dict[str, Any] = field(repr=False)  # result.json
 
     def model(self) -> nn.Sequential:
         """The trained network, in evaluation mode."""

@@ -354,7 +354,11 @@ def conv(
     groups: int = 1,
     bias: bool = True,
 ) -> Conv:
-    """A convolution with numbers where both directions are alike: ``conv("conv1_1", 64, kernel=3, padding=1)``."""
+    """A convolution with numbers where both directions are alike: ``conv("conv1_1", 64, kernel=3, padding=1)``.
+
+    Raises:
+        SpecError: a number is out of range, or the name is none.
+    """
     vertical, horizontal = _both(padding)
     sides = ((vertical, vertical), (horizontal, horizontal))
     return Conv(name, channels, _both(kernel), stride=_both(stride), padding=sides, groups=groups, bias=bias)
@@ -369,18 +373,30 @@ def pool(
     padding: int = 0,
     rounding: Literal["floor", "ceil"] = "floor",
 ) -> Pool:
-    """A pool with numbers where both directions are alike: ``pool("pool1", kernel=2, stride=2)``."""
+    """A pool with numbers where both directions are alike: ``pool("pool1", kernel=2, stride=2)``.
+
+    Raises:
+        SpecError: a number is out of range, or the name is none.
+    """
     window = None if kernel is None else _both(kernel)
     return Pool(name, pooling, window, _both(stride), ((padding, padding), (padding, padding)), rounding)
 
 
 def branch(name: str, *paths: tuple[Layer, ...]) -> Parallel:
-    """Paths side by side whose channels are put one after another (GoogLeNet)."""
+    """Paths side by side whose channels are put one after another (GoogLeNet).
+
+    Raises:
+        SpecError: fewer than two paths.
+    """
     return Parallel(name, paths, "concat")
 
 
 def residual(name: str, body: tuple[Layer, ...], *, shortcut: tuple[Layer, ...] = ()) -> Parallel:
-    """A body and a shortcut, added (ResNet); the shortcut () is the identity."""
+    """A body and a shortcut, added (ResNet); the shortcut () is the identity.
+
+    Raises:
+        SpecError: the name is none.
+    """
     return Parallel(name, (body, shortcut), "add")
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.cli.command import ALONE, TINY, command, environment
 from verydeep.cli.main import main
 from verydeep.data import digits
-from verydeep.train.display import Terminal
+from verydeep.training.display import Terminal
 
 FILES = (
     "MODEL_CARD.md",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 from torch import nn
 
-from verydeep.backends.pytorch import set_weights
+from verydeep.backends.pytorch import network_of, set_weights
 from verydeep.errors import ConfigError, WeightsError
 from verydeep.families.catalog import CATALOG
 from verydeep.spec import Network
@@ -54,14 +54,14 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, fo
         format: A name in `FORMATS`; None finds it by the names of the arrays. The file's own name plays no part.
 
     Raises:
-        ConfigError: no format has this name.
+        ConfigError: no format has this name, or the model is not what `build` gave.
         WeightsError: the source is unreadable, needs code to be read or does not fit; the model is unchanged.
     """
     if format is not None and format not in FORMATS:
         near = get_close_matches(format, FORMATS, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(FORMATS)}."
         raise ConfigError(f"no weight format is called {format!r}", code="FORMAT-UNKNOWN", hint=hint)
-    network: Network = model.network  # type: ignore[assignment]
+    network = network_of(model)
     state = state_dict.arrays(source) if isinstance(source, Mapping) else read(Path(source))
     try:
         found = format or recognise(network, state)

@@ -72,9 +72,10 @@ def set_weights(model: nn.Module, arrays: Mapping[str, npt.NDArray[Any] | Tensor
     """Copy `arrays` into the model, all or nothing.
 
     Raises:
+        ConfigError: the model is not what `build` gave.
         WeightsError: a name is missing or unknown, or a shape differs; the model is unchanged.
     """
-    network: Network = model.network  # type: ignore[assignment]
+    network = network_of(model)
     fit.refuse_misfit(fit.shapes(network), arrays, of=network.name)
     with torch.no_grad():
         for name, tensor in tensors(model).items():
@@ -84,13 +85,29 @@ def set_weights(model: nn.Module, arrays: Mapping[str, npt.NDArray[Any] | Tensor
 
 
 def get_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
-    """Copies of all weights by canonical name, OIHW, as NumPy arrays on the CPU."""
+    """Copies of all weights by canonical name, OIHW, as NumPy arrays on the CPU.
+
+    Raises:
+        ConfigError: the model is not what `build` gave.
+    """
     return {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in tensors(model).items()}
+
+
+def network_of(model: nn.Module) -> Network:
+    """The description of a model that `build` gave; ConfigError for any other module."""
+    network = getattr(model, "network", None)
+    if not isinstance(network, Network):
+        raise ConfigError(
+            f"this {type(model).__name__} was not built from a network's description",
+            code="MODEL-FOREIGN",
+            hint="Build one with verydeep.build.",
+        )
+    return network
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """The model's own tensors by canonical name, not copies: parameters and the running statistics of batch norm."""
-    network: Network = model.network  # type: ignore[assignment]
+    network = network_of(model)
     state = model.state_dict(keep_vars=True)
     return {name: state[key] for name, key in nested.names(network).items()}
 
@@ -104,9 +121,9 @@ def run(model: nn.Module, images: Tensor, *, taps: Iterable[str] = ()) -> dict[s
         taps: Names of layers, such as ("relu3_3", "fc7").
 
     Raises:
-        ConfigError: no layer has this name.
+        ConfigError: no layer has this name, or the model is not what `build` gave.
     """
-    network: Network = model.network  # type: ignore[assignment]
+    network = network_of(model)
     places = nested.places(network)
     wanted = tuple(dict.fromkeys(taps))
     for name in wanted:

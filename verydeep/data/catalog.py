@@ -55,9 +55,14 @@ def load(name: str, *, split: Literal["train", "test"], root: Path | None = None
     if name in DATASETS:
         place = root or Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
         return DATASETS[name].load(split=split, root=place, download=download)
-    if os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+    if is_folder(name):
         return folder.load(split=split, root=Path(name), download=download)
     raise _unknown(name)
+
+
+def is_folder(name: str) -> bool:
+    """Whether `name` is no data set's but the path of a folder."""
+    return name not in DATASETS and os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for a name too long
 
 
 def _unknown(name: str) -> ConfigError | DataError:

@@ -110,6 +110,6 @@ def logits(run: Run, images: Split, *, device: str = "auto", batch: int = 256) -
 def _is_all_new(data: str, config: Config) -> bool:
     """Whether `data` is a folder of class folders alone that the run was not trained on."""
     folder = Path(data)
-    if data in catalog.DATASETS or not folder.is_dir() or folder.resolve() == Path(config.data).resolve():
+    if not catalog.is_folder(data) or folder.resolve() == Path(config.data).resolve():
         return False
     return not any((folder / part).is_dir() for part in ("train", *TEST_FOLDERS))

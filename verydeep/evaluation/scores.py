@@ -5,12 +5,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from verydeep.backends.pytorch import network_of
 from verydeep.data.batches import batches
 from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import Split
 from verydeep.errors import DataError
 from verydeep.processes import Processes
-from verydeep.spec import Network
 
 
 def scores(
@@ -46,8 +46,7 @@ def scores(
             shuffle=False,
         ):
             if logits is None:
-                network: Network = model.network  # type: ignore[assignment]
-                logits = torch.zeros(len(split), network.classes, device=processes.device)
+                logits = torch.zeros(len(split), network_of(model).classes, device=processes.device)
             if len(part.indices):
                 logits[torch.from_numpy(part.indices)] = model(part.images.to(processes.device)).float()
     model.train(was_training)

@@ -123,10 +123,9 @@ def _limit_lines(evaluation: Evaluation, *, split_name: str) -> Iterator[str]:
 def _use(run: Run) -> str:
     typed = "\n".join(command for _, command in commands(run)[1:])
     return f"""```python
-from verydeep.evaluation.predict import predict
-from verydeep.run import open_run
+import verydeep as vd
 
-for prediction in predict(open_run({folder_name(run)!r}), ["image.png"]):
+for prediction in vd.predict({folder_name(run)!r}, ["image.png"]):
     print(prediction.path, prediction.classes[:1], prediction.confidences[:1])
 ```
 

@@ -13,7 +13,7 @@ import torch
 
 from verydeep import run as files
 from verydeep import spec_json
-from verydeep.data.catalog import DATASETS
+from verydeep.data.catalog import is_folder
 from verydeep.durable import write_atomic
 from verydeep.errors import ConfigError
 from verydeep.processes import Processes, joined
@@ -257,7 +257,7 @@ def _anchored(config: Config) -> Config:
         for name in ("data_root", "grow_from")
         if getattr(config, name) is not None
     }
-    if config.data not in DATASETS and Path(config.data).is_dir():
+    if is_folder(config.data):
         changes["data"] = str(Path(config.data).absolute())
     return config.updated(**changes)
 

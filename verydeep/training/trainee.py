@@ -84,8 +84,7 @@ def trainee(network: Network, arrays: Weights, config: Config, processes: Proces
     called: nn.Module = model
     if processes.world > 1:
         ids = [processes.device.index] if processes.device.type == "cuda" else None
-        # Statistics of batch norm are averaged after each step (`share_statistics`), not taken from one process.
-        called = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+        called = DistributedDataParallel(model, device_ids=ids)
     average = None
     if config.ema:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)

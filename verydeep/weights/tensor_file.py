@@ -1,17 +1,20 @@
 """Reading a safetensors file without any framework (github.com/huggingface/safetensors, Format)."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from safetensors import SafetensorError, deserialize, safe_open
+import safetensors
+from safetensors import SafetensorError
 
 from verydeep.errors import WeightsError
 from verydeep.weights.numbers import from_bfloat16
 
 Array = npt.NDArray[Any]
+
+_library: Any = safetensors  # compiled, and without types
 
 
 def read(path: Path) -> dict[str, Array]:
@@ -25,7 +28,7 @@ def read(path: Path) -> dict[str, Array]:
         halves = [name for name, place in places.items() if place.get_dtype() == "BF16"]
         arrays = {name: file.get_tensor(name) for name in places if name not in halves}
         if halves:  # a type that NumPy and so the library's reader for it lack
-            data = {name: tensor["data"] for name, tensor in deserialize(path.read_bytes())}
+            data: dict[str, bytes] = {name: tensor["data"] for name, tensor in _library.deserialize(path.read_bytes())}
             arrays |= {name: from_bfloat16(data[name]).reshape(places[name].get_shape()) for name in halves}
         return {name: arrays[name] for name in places}
 
@@ -37,9 +40,9 @@ def texts(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Generator[Any]:
     try:
-        with safe_open(path, framework="numpy") as file:
+        with _library.safe_open(path, framework="numpy") as file:
             yield file
     except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a type that NumPy lacks
         raise WeightsError(
