@@ -171,6 +171,7 @@ def test_resuming_a_finished_run_changes_nothing_and_says_where_it_stands(veryde
     done = verydeep("resume", run)
     assert done.code == 0
     assert contents(run) == before
+    assert "trained already, 1 epochs; the results are written again (more: --epochs N)" in done.err
     assert "test top-1 " in done.err
 
 
@@ -278,6 +279,20 @@ def test_another_seed_ends_with_other_bits(process, tmp_path, uninterrupted):
     run = tmp_path / "run"
     assert process("train", *TINY, *LONG, "--seed", 1, "--out", run).code == 0
     assert outcome(run) != uninterrupted
+
+
+def test_progress_fits_a_line_of_80_letters(capfd):
+    shown = Terminal()
+    shown.begin(title="a title", steps=3, done=0)
+    row = {"epoch": 123, "train_loss": 123.45678, "train_top1": 1.0, "val_loss": 1234.5, "val_top1": 0.5}
+    shown.epoch(row, seconds=1234.56, images_per_second=98_765.4)
+    shown.epoch(row | {"val_loss": None, "val_top1": None}, seconds=1.0, images_per_second=9.0)
+    title, head, first, second = capfd.readouterr().err.splitlines()
+    assert title == "a title"
+    assert head.split() == ["epoch", "train", "loss", "top-1", "val", "loss", "top-1", "seconds", "images/s"]
+    assert first.split() == ["123", "123.4568", "1.0000", "1234.5000", "0.5000", "1234.6", "98,765"]
+    assert second.split() == ["123", "123.4568", "1.0000", "-", "-", "1.0", "9"]
+    assert len(head) == len(first) == len(second) < 80
 
 
 def test_progress_whose_reader_has_gone_away_is_dropped(monkeypatch):

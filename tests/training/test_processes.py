@@ -83,7 +83,7 @@ def _command(*words: str, world: int = 2) -> str:
 
 def test_one_process_speaks_and_writes_for_both(in_two):
     folder, said = in_two
-    assert said.count("epoch   1") == 1
+    assert said.count("epoch  train loss") == 1
     assert json.loads((folder / "result.json").read_text())["evaluation"]["count"] == 360
 
 

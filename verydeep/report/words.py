@@ -40,7 +40,9 @@ def length_text(value: int | Pair) -> str:
 
 
 def bytes_text(count: int) -> str:
-    """Bytes as ``25.7 MB`` (a million bytes), or ``37.6 kB`` where that is less than one."""
+    """Bytes as ``25.7 MB`` (a million bytes), ``37.6 kB`` below one of them, ``1.2 GB`` from a thousand on."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 

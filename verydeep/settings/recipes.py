@@ -17,7 +17,7 @@ def plain() -> Config:
     return Config(
         recipe="plain",
         epochs=10,
-        lr=0.02,
+        lr=0.01,
         schedule="cosine",
         warmup=0.1,
         clip=1.0,

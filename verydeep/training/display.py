@@ -63,6 +63,7 @@ class Terminal:
         self._bar: Progress | None = None
         self._drawn = 0.0
         self._done = 0
+        self._headed = False
 
     def begin(self, *, title: str, steps: int, done: int) -> None:
         """See `Display`."""
@@ -93,10 +94,14 @@ class Terminal:
 
     def epoch(self, row: dict[str, Any], *, seconds: float, images_per_second: float) -> None:
         """See `Display`."""
-        held_out = "" if row["val_top1"] is None else f"   val loss {row['val_loss']:.4f} top-1 {row['val_top1']:.4f}"
+        if not self._headed:
+            self.note("epoch  train loss   top-1    val loss   top-1   seconds   images/s")
+            self._headed = True
+        val_loss, val_top1 = row["val_loss"], row["val_top1"]
+        held_out = f"{'-':>12}{'-':>8}" if val_top1 is None else f"{val_loss:12.4f}{val_top1:8.4f}"
         self.note(
-            f"epoch {row['epoch']:3d}   train loss {row['train_loss']:.4f} top-1 {row['train_top1']:.4f}{held_out}"
-            f"   {seconds:.1f} s, {images_per_second:,.0f} images/s"
+            f"{row['epoch']:5d}{row['train_loss']:12.4f}{row['train_top1']:8.4f}{held_out}"
+            f"{seconds:10.1f}{images_per_second:11,.0f}"
         )
 
     def note(self, text: str) -> None:

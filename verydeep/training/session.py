@@ -200,7 +200,7 @@ def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display:
     title = f"{network.name} ({summary(network).params:,} parameters) on {config.data}: {len(prepared.train):,} images"
     where = f"recipe {config.recipe}, {config.epochs} epochs on {processes.device}{several}; run {folder}"
     display.begin(
-        title=f"{title}{held_out}; {where}",
+        title=f"{title}{held_out}\n{where}",
         steps=config.epochs * -(-len(prepared.train) // config.batch),
         done=progress.step,
     )
@@ -209,7 +209,9 @@ def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display:
     bad = len(prepared.seen.bad) + len(prepared.seen.bad_test)
     if bad:
         display.note(f"warning: {bad} unreadable images are left out")
-    if progress.step:
+    if progress.stopped or progress.epoch >= config.epochs:
+        display.note(f"trained already, {progress.epoch} epochs; the results are written again (more: --epochs N)")
+    elif progress.step:
         display.note(f"going on after step {progress.step:,}, in epoch {progress.epoch + 1}")
 
 
