@@ -105,7 +105,7 @@ def test_yes_and_no_are_no_numbers(refused, in_an_empty_folder, field):
         (["--init", "hee"], "it should be 'he', 'torchvision', 'glorot', 'paper' or 'caffe'"),
         (["--recipe", "digit"], "no recipe is called 'digit'. Did you mean digits?"),
         (["--net", "vgg61"], "no network is called 'vgg61'. Did you mean"),
-        (["--net", "vgg61", "--recipe", "book"], "no network is called 'vgg61'. Did you mean"),
+        (["--net", "vgg61", "--recipe", "book", "--print-config"], "no network is called 'vgg61'. Did you mean"),
     ],
 )
 def test_a_refusal_says_value_range_and_meaning(refused, words, said):
@@ -279,9 +279,9 @@ def test_a_misspelt_key_of_a_file_is_answered_with_the_nearest_one(refused, in_a
 
 
 LAUGHS = "\n".join(["a: &a [1, 1]", *(f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}]" for a, b in ("ab", "bc", "cd"))])
-BOMB = "&x0 [1]"
-for _ in range(40):
-    BOMB = f"[&y {BOMB}, *y]"
+BOMB = "[1]"
+for number in range(40):  # unfolded it would have a trillion elements
+    BOMB = f"[&y{number} {BOMB}, *y{number}]"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.cli.command import environment
+from verydeep import spec_json
+from verydeep.families.vgg import vgg
 
 
 def shell(script: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
@@ -23,8 +26,10 @@ def shell(script: str, **variables: str | None) -> subprocess.CompletedProcess[s
 
 
 def test_a_reader_that_leaves_early_is_no_error():
-    done = shell("$V show googlenet --format json | head -n 1; echo ${PIPESTATUS[0]}")
+    done = shell("$V show resnet152 --format json | head -n 1; echo ${PIPESTATUS[0]}")
     assert (done.stdout, done.stderr) == ("{\n0\n", "")
+    done = shell("$V show A | (exec 0<&-; sleep 2); echo ${PIPESTATUS[0]}")
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def test_a_closed_output_is_no_error():
@@ -34,7 +39,7 @@ def test_a_closed_output_is_no_error():
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_6():
-    done = shell("$V show A > /dev/full; echo $?")
+    done = shell("$V show resnet152 > /dev/full; echo $?")
     assert done.stdout == "6\n"
     assert done.stderr.startswith("verydeep: error[RESOURCE]: No space left on device.")
     assert done.stderr.count("\n") == 1
@@ -45,6 +50,14 @@ def test_a_terminal_that_knows_only_ascii_is_enough(words):
     done = shell(f"$V {words}", LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.isascii()
+
+
+def test_what_ascii_cannot_show_is_escaped(in_an_empty_folder):
+    network = replace(vgg(((1, 4),), input=(1, 8, 8)), source="H\N{LATIN SMALL LETTER E WITH ACUTE}naff")
+    (in_an_empty_folder / "net.json").write_text(spec_json.dumps(network))
+    done = shell("$V show net.json", LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "H\\xe9naff" in done.stdout
 
 
 def test_without_docstrings_and_asserts_everything_works():

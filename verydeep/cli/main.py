@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = app([word for word in words if word != "--debug"], exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has gone, as in `verydeep list | head`
-        _let_go_of_stdout()
+        # Otherwise Python tries to write the rest as it ends, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in words:
@@ -70,8 +71,6 @@ def main(arguments: list[str] | None = None) -> None:
         code = found.exit_code
         with suppress(OSError):
             print(one_line(found), file=sys.stderr)
-        if isinstance(error, OSError):
-            _let_go_of_stdout()
     _leave(code if isinstance(code, int) else 0)
 
 
@@ -102,9 +101,3 @@ def _prepare_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _let_go_of_stdout() -> None:
-    # Otherwise Python tries to write the rest as it ends, and complains.
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

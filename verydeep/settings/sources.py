@@ -64,7 +64,7 @@ def from_environment() -> dict[str, Any]:
             found[field] = value.strip("[] ").replace(",", " ").split() if field in _LISTS else value
             checked({field: found[field]}, where=name)
         elif name.startswith(_PREFIX) and name not in variables:
-            pass
+            _refuse_misspelt(name)
     return found
 
 
