@@ -114,6 +114,7 @@ def test_the_files_of_another_set_are_refused(shared_data):
         gzip.compress(b"\0\0\x0d\0"),
         gzip.compress(struct.pack(">HBBI", 0, 0x0D, 1, 2) + b"ab"),
     ],
+    ids=["empty", "no gzip", "empty gzip", "cut off", "half a header", "another type"],
 )
 def test_a_file_that_is_not_idx_is_refused(tmp_path, content):
     path = tmp_path / "x.gz"
