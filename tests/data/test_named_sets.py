@@ -181,3 +181,11 @@ def test_the_catalog_says_what_the_embedded_set_is():
         assert dataset.name == name and dataset.title and dataset.source
     digits = load("digits", split="train")
     assert DATASETS["digits"].shape == digits.images.shape[1:] and DATASETS["digits"].classes == len(digits.classes)
+
+
+def test_a_run_folder_is_no_data_set_and_its_checkpoints_are_no_classes(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("config.yaml", "network.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=r"is a run, not a data set.*verydeep resume"):
+        load(str(tmp_path), split="train")

@@ -56,6 +56,7 @@ def load(name: str, *, split: Literal["train", "test"], root: Path | None = None
         place = root or Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
         return DATASETS[name].load(split=split, root=place, download=download)
     if is_folder(name):
+        _refuse_run(Path(name))
         return folder.load(split=split, root=Path(name), download=download)
     raise _unknown(name)
 
@@ -63,6 +64,13 @@ def load(name: str, *, split: Literal["train", "test"], root: Path | None = None
 def is_folder(name: str) -> bool:
     """Whether `name` is no data set's but the path of a folder."""
     return name not in DATASETS and os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for a name too long
+
+
+def _refuse_run(place: Path) -> None:
+    if (place / "network.json").is_file() and (place / "config.yaml").is_file():
+        raise ConfigError(
+            f"{place} is a run, not a data set", code="DATA-RUN", hint=f"Go on with it: verydeep resume {place}"
+        )
 
 
 def _unknown(name: str) -> ConfigError | DataError:

@@ -50,6 +50,8 @@ def folder_name(run: Run) -> str:
 
 def data_name(config: Config) -> str:
     """The data set's name; of a folder only its own name, not where it was on the machine."""
+    if config.data in ("folder", "imagenet") and config.data_root is not None:
+        return config.data_root.name
     return Path(config.data).absolute().name
 
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+PLAIN_INTERVAL = 30.0  # seconds between lines where there is no terminal for a bar
+
 
 class Display(Protocol):
     """Where the loop reports to."""
@@ -62,13 +64,13 @@ class Terminal:
         self._console = _Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._drawn = 0.0
-        self._done = 0
+        self._done = self._steps = 0
         self._headed = False
 
     def begin(self, *, title: str, steps: int, done: int) -> None:
         """See `Display`."""
         self.note(title)
-        self._done = done
+        self._done, self._steps, self._drawn = done, steps, monotonic()
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -91,6 +93,9 @@ class Terminal:
             self._drawn = monotonic()
             state = f"loss {loss:.3f}  accuracy {accuracy:.3f}"
             self._bar.update(self._bar.task_ids[0], completed=self._done, state=state, refresh=True)
+        elif self._bar is None and monotonic() - self._drawn > PLAIN_INTERVAL:
+            self._drawn = monotonic()
+            self.note(f"step {self._done:,} of {self._steps:,}: loss {loss:.4f}, top-1 {accuracy:.4f} in this epoch")
 
     def epoch(self, row: dict[str, Any], *, seconds: float, images_per_second: float) -> None:
         """See `Display`."""

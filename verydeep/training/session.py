@@ -20,6 +20,7 @@ from verydeep.processes import Processes, joined
 from verydeep.record.environment import environment
 from verydeep.record.rows import write_rows
 from verydeep.report.table import summary
+from verydeep.report.words import plural
 from verydeep.run import Run, open_run, read_record
 from verydeep.settings.agreement import agreed
 from verydeep.settings.config import Config, checked
@@ -198,7 +199,7 @@ def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display:
     held_out = f", {len(prepared.val):,} held out for validation" if prepared.val is not None else ""
     several = f", {processes.world} processes" if processes.world > 1 else ""
     title = f"{network.name} ({summary(network).params:,} parameters) on {config.data}: {len(prepared.train):,} images"
-    where = f"recipe {config.recipe}, {config.epochs} epochs on {processes.device}{several}; run {folder}"
+    where = f"recipe {config.recipe}, {plural(config.epochs, 'epoch')} on {processes.device}{several}; run {folder}"
     display.begin(
         title=f"{title}{held_out}\n{where}",
         steps=config.epochs * -(-len(prepared.train) // config.batch),
