@@ -278,16 +278,12 @@ def test_only_the_tapped_layers_and_the_output_are_kept():
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_position_sees_exactly_the_window_that_the_description_gives(data: st.DataObject):
-    # With positive weights, a pixel that is changed shows in exactly those positions whose window holds it.
+    # With positive weights, a pixel that is changed shows in exactly those positions whose window holds it. A padding
+    # as large as its kernel would add positions that read nothing but padding, whatever their window.
     def layer(name: str) -> Conv:
-        return Conv(
-            name,
-            1,
-            data.draw(pairs(1, 3)),
-            stride=data.draw(pairs(1, 2)),
-            padding=(data.draw(pairs(0, 2)), data.draw(pairs(0, 2))),
-            bias=False,
-        )
+        kernel = data.draw(pairs(1, 3))
+        padding = (data.draw(pairs(0, kernel[0] - 1)), data.draw(pairs(0, kernel[1] - 1)))
+        return Conv(name, 1, kernel, stride=data.draw(pairs(1, 2)), padding=padding, bias=False)
 
     layers = (layer("a"), branch("both", (conv("b", 1, kernel=3, padding=1, bias=False),), ()), layer("c"))
     size = (9, 11)
