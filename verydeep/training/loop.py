@@ -49,7 +49,7 @@ def run_epochs(
         NumericalError: a gradient or a validation score is not finite.
     """
     config = prepared.config
-    saved = monotonic()
+    saved, before = monotonic(), (progress.epoch, progress.step)
     while progress.epoch < config.epochs and not progress.stopped:
         with _shares(prepared, progress) as shares:
             mark, seen_before, seconds_before = monotonic(), progress.seen, progress.seconds
@@ -70,7 +70,8 @@ def run_epochs(
         display.epoch(row, seconds=seconds, images_per_second=images / seconds if seconds else 0.0)
         if row["val_top1"] is not None:
             _judge(trainee, progress, prepared, accuracy=row["val_top1"], display=display)
-    keep.save()
+    if (progress.epoch, progress.step) != before:
+        keep.save()
     if prepared.processes.world == 1 and stop.number:
         raise Interrupted(stop.number, hint=stop.hint)
 
