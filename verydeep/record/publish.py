@@ -12,7 +12,7 @@ from verydeep.evaluation.metrics import Evaluation, measure
 from verydeep.record.card import write_card
 from verydeep.record.gallery import worst
 from verydeep.record.page import write_report
-from verydeep.run import RESULT, open_run
+from verydeep.run import RESULT, open_run, read_record
 
 
 def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, split_name: str) -> Evaluation:
@@ -25,7 +25,7 @@ def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, spli
         split_name: "test" or "validation".
     """
     evaluation = measure(logits, split.labels, classes=split.classes)
-    result = {**open_run(folder).result, "split": split_name, "evaluation": evaluation.to_json()}
+    result = {**read_record(folder / RESULT), "split": split_name, "evaluation": evaluation.to_json()}
     write_atomic(folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
     run = open_run(folder)
     write_report(run, evaluation=evaluation, mistakes=worst(split, logits), split_name=split_name)

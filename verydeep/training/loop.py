@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any, Protocol
 
-from verydeep.data.batches import Batch, batches, plan
+from verydeep.data.batches import Batch, batches
 from verydeep.evaluation.metrics import measure
 from verydeep.evaluation.scores import scores
 from verydeep.training.display import Display
@@ -121,8 +121,7 @@ def _shares(prepared: Prepared, progress: Progress) -> Iterator[Iterator[Batch]]
 
 
 def _rate(progress: Progress, prepared: Prepared, *, step: int) -> float:
-    steps = prepared.config.epochs * len(plan(len(prepared.train), prepared.config.batch))
-    return rate(prepared.config, step=step, steps=steps, epoch=progress.epoch, drops=progress.drops)
+    return rate(prepared.config, step=step, steps=prepared.steps, epoch=progress.epoch, drops=progress.drops)
 
 
 def _row(trainee: Trainee, progress: Progress, prepared: Prepared) -> dict[str, Any]:

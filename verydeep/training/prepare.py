@@ -58,6 +58,7 @@ class Prepared:
     val: Split | None  # held out from the training images
     test: Split | None  # looked at once, when training is over
     seen: Seen
+    steps: int  # of the whole run
 
 
 def prepare(
@@ -111,6 +112,7 @@ def prepare(
         val=val if val is not None and len(val) else None,
         test=None if test is None else map_classes(_without(test, seen.bad_test), train.classes),
         seen=seen,
+        steps=config.epochs * len(plan(len(train), config.batch)),
     )
 
 

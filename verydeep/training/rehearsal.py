@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
-from verydeep.data.batches import batches, plan
+from verydeep.data.batches import batches
 from verydeep.durable import disk_full, free_bytes
 from verydeep.processes import joined
 from verydeep.report.table import summary
@@ -56,10 +56,9 @@ def _lines(prepared: Prepared, learner: Trainee, *, disk: str) -> Iterator[str]:
     yield f"memory   about {bytes_text(memory)} for weights, optimiser and {images} images at once"
     yield f"disk     {disk}"
     loss, count, seconds = _one_step(prepared, learner)
-    steps = config.epochs * len(plan(len(prepared.train), config.batch))
     yield (
         f"step     loss {loss:.4f} on {count} images in {seconds:.3f} s; "
-        f"{steps:,} steps would take about {_duration(steps * seconds)}"
+        f"{prepared.steps:,} steps would take about {_duration(prepared.steps * seconds)}"
     )
 
 
@@ -78,7 +77,6 @@ def _one_step(prepared: Prepared, learner: Trainee) -> tuple[float, int, float]:
         world=processes.world,
         workers=config.workers,
     )
-    steps = config.epochs * len(plan(len(prepared.train), config.batch))
     found = (0.0, 0, 0.0)
     for number, batch in zip(range(2), shares, strict=False):
         began = monotonic()
@@ -89,7 +87,7 @@ def _one_step(prepared: Prepared, learner: Trainee) -> tuple[float, int, float]:
             config=config,
             processes=processes,
             step=number,
-            rate=rate(config, step=number, steps=steps, epoch=0, drops=0),
+            rate=rate(config, step=number, steps=prepared.steps, epoch=0, drops=0),
             stop=False,
         )
         found = (outcome.loss_sum / outcome.images, outcome.images, monotonic() - began)

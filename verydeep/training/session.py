@@ -202,7 +202,7 @@ def _introduce(folder: Path, progress: Progress, prepared: Prepared, *, display:
     where = f"recipe {config.recipe}, {plural(config.epochs, 'epoch')} on {processes.device}{several}; run {folder}"
     display.begin(
         title=f"{title}{held_out}\n{where}",
-        steps=config.epochs * -(-len(prepared.train) // config.batch),
+        steps=prepared.steps,
         done=progress.step,
     )
     for note in network.notes:

@@ -33,8 +33,7 @@ class Trainee:
 
     def share_statistics(self, processes: Processes) -> None:
         """Give all processes the mean of their running statistics, so that all hold one and the same model."""
-        learned = self.parameters()
-        processes.average([value for name, value in pytorch.tensors(self.model).items() if name not in learned])
+        processes.average([buffer for buffer in self.model.buffers() if buffer.is_floating_point()])
 
     def evaluated(self) -> nn.Module:
         """The model whose accuracy counts: the average where there is one."""
