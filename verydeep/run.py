@@ -1,4 +1,4 @@
-"""A run is a folder: which files it holds, and how it is opened."""
+"""A run is a folder: how it is opened."""
 
 import json
 import shlex
@@ -13,24 +13,11 @@ from torch import nn
 from verydeep.backends import pytorch
 from verydeep.data.preprocess import Preprocessing, from_json
 from verydeep.errors import ConfigError, WeightsError
+from verydeep.run_files import CONFIG, METRICS, MODEL, RESULT
 from verydeep.settings.config import Config, checked
 from verydeep.settings.sources import from_yaml
 from verydeep.spec import Network
 from verydeep.weights import canonical
-
-CONFIG = "config.yaml"  # the resolved settings; `--config` reads it back
-METRICS = "metrics.jsonl"  # one line an epoch, equal to the bit for equal runs
-METRICS_TABLE = "metrics.csv"
-TIMINGS = "timings.jsonl"  # one line an epoch: what differs between equal runs
-CHECKPOINTS = "checkpoints"
-MODEL = "model.safetensors"  # weights, network, preprocessing and class names
-RESULT = "result.json"  # the final accuracies
-NETWORK = "network.json"  # the description that `verydeep show` and `resume` read
-ENVIRONMENT = "environment.json"
-CURVES = "curves.svg"
-CONFUSION = "confusion.svg"
-REPORT = "report.html"
-CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

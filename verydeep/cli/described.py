@@ -10,9 +10,8 @@ from verydeep import spec_json
 from verydeep.cli.options import WHOLE
 from verydeep.errors import ConfigError, SpecError
 from verydeep.families.catalog import CATALOG, network, resolve
+from verydeep.run_files import NETWORK
 from verydeep.spec import Network
-
-NETWORK = "network.json"  # in a run folder
 
 Size = Annotated[
     tuple[int, ...] | None, WHOLE, Parameter(help="Pixels of the input: N, or HEIGHT WIDTH.", consume_multiple=True)

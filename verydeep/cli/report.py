@@ -20,7 +20,8 @@ def run(
     from verydeep.evaluation.center import logits, unseen
     from verydeep.processes import speaks
     from verydeep.record.publish import publish
-    from verydeep.run import REPORT, open_run
+    from verydeep.run import open_run
+    from verydeep.run_files import REPORT
 
     opened = open_run(run)
     images, split_name = unseen(opened, data_root=data_root)

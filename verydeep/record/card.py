@@ -11,7 +11,8 @@ from verydeep.record.words import commands, data_name, duration, folder_name, ma
 from verydeep.report.grid import markdown, markdown_text
 from verydeep.report.table import summary
 from verydeep.report.words import plural, sizes
-from verydeep.run import CARD, CONFIG, MODEL, REPORT, Run
+from verydeep.run import Run
+from verydeep.run_files import CARD, CONFIG, MODEL, REPORT
 
 MOST_NAMED = 20  # classes; of more, the first are named and the rest counted
 

@@ -28,7 +28,8 @@ from verydeep.report.borders import borders
 from verydeep.report.draw import draw
 from verydeep.report.table import Row, summary, table
 from verydeep.report.words import layer_text, length_text, plural, sizes
-from verydeep.run import CONFUSION, CURVES, REPORT, Run
+from verydeep.run import Run
+from verydeep.run_files import CONFUSION, CURVES, REPORT
 from verydeep.spec import Network, walk
 
 PAIRS = 10  # most-confused pairs that are listed

@@ -12,7 +12,8 @@ from verydeep.evaluation.metrics import Evaluation, measure
 from verydeep.record.card import write_card
 from verydeep.record.gallery import worst
 from verydeep.record.page import write_report
-from verydeep.run import RESULT, open_run, read_record
+from verydeep.run import open_run, read_record
+from verydeep.run_files import RESULT
 
 
 def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, split_name: str) -> Evaluation:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.durable import write_atomic
-from verydeep.run import METRICS, METRICS_TABLE, TIMINGS
+from verydeep.run_files import METRICS, METRICS_TABLE, TIMINGS
 
 
 def write_rows(folder: Path, *, history: list[dict[str, Any]], timings: list[dict[str, Any]]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from verydeep.data.preprocess import Preprocessing
 from verydeep.record.environment import environment
-from verydeep.run import CONFIG, ENVIRONMENT, Run
+from verydeep.run import Run
+from verydeep.run_files import CONFIG, ENVIRONMENT
 from verydeep.settings.config import Config
 
 DASH = "\N{EN DASH}"  # where there is no number

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from verydeep import run as files
+from verydeep import run_files as files
 from verydeep.backends import pytorch
 from verydeep.durable import write_atomic
 from verydeep.evaluation.scores import scores

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import torch
 
-from verydeep import run as files
+from verydeep import run_files as files
 from verydeep import spec_json
 from verydeep.data.catalog import is_folder
 from verydeep.durable import write_atomic
