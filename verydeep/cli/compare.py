@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described
+from verydeep.cli.described import AS_IT_IS, Options, described
 from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.errors import ConfigError
@@ -13,12 +13,7 @@ from verydeep.report.table_1 import table_1
 
 def run(
     *nets: str,
-    size: Size = None,
-    channels: Channels = None,
-    classes: Classes = None,
-    width: Width = None,
-    fc: Fc = None,
-    dropout: Dropout = None,
+    options: Options = AS_IT_IS,
     format: Literal["text", "json", "markdown", "table1"] = "text",
     out: Out = None,
 ) -> None:
@@ -30,10 +25,7 @@ def run(
     """
     if not nets:
         raise ConfigError("there is nothing to compare", code="USAGE", hint="Try `verydeep compare alexnet vgg16`.")
-    networks = [
-        described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
-        for net in nets
-    ]
+    networks = [described(net, options) for net in nets]
     match format:
         case "text":
             text = compare.to_text(networks)

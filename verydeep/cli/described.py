@@ -1,6 +1,7 @@
 """The options by which a command names a network, shared by `show`, `compare` and `code`."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,47 +14,48 @@ from verydeep.families.catalog import CATALOG, network, resolve
 from verydeep.run_files import NETWORK
 from verydeep.spec import Network
 
-Size = Annotated[
-    tuple[int, ...] | None, WHOLE, Parameter(help="Pixels of the input: N, or HEIGHT WIDTH.", consume_multiple=True)
-]
-Channels = Annotated[int | None, WHOLE, Parameter(help="Channels of the input: 1 for grey images.")]
-Classes = Annotated[int | None, WHOLE, Parameter(help="Outputs of the last layer.")]
-Width = Annotated[float | None, Parameter(help="Factor on the convolutions' channels.")]
-Fc = Annotated[
-    tuple[int, ...] | None,
-    WHOLE,
-    Parameter(help="Hidden fully connected features (VGG, AlexNet); 0: one linear layer.", consume_multiple=True),
-]
-Dropout = Annotated[float | None, Parameter(help="Rate of every dropout layer.")]
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What the options of a command change in a network of the catalogue; None is the network's own."""
+
+    size: Annotated[
+        tuple[int, ...] | None, WHOLE, Parameter(help="Pixels of the input: N, or HEIGHT WIDTH.", consume_multiple=True)
+    ] = None
+    channels: Annotated[int | None, WHOLE, Parameter(help="Channels of the input: 1 for grey images.")] = None
+    classes: Annotated[int | None, WHOLE, Parameter(help="Outputs of the last layer.")] = None
+    width: Annotated[float | None, Parameter(help="Factor on the convolutions' channels.")] = None
+    fc: Annotated[
+        tuple[int, ...] | None,
+        WHOLE,
+        Parameter(help="Hidden fully connected features (VGG, AlexNet); 0: one linear layer.", consume_multiple=True),
+    ] = None
+    dropout: Annotated[float | None, Parameter(help="Rate of every dropout layer.")] = None
 
 
-def described(
-    name: str,
-    *,
-    size: tuple[int, ...] | None = None,
-    channels: int | None = None,
-    classes: int | None = None,
-    width: float | None = None,
-    fc: tuple[int, ...] | None = None,
-    dropout: float | None = None,
-) -> Network:
+AS_IT_IS = NetworkOptions()
+
+Options = Annotated[NetworkOptions, Parameter(name="*")]  # each field an option of its own
+
+
+def described(name: str, options: NetworkOptions) -> Network:
     """The network that the options describe: a name of the catalogue, a run folder, or a network's JSON file."""
     place = Path(name)
     if os.path.isdir(name) or place.suffix in (".json", ".safetensors"):  # noqa: PTH112 - is_dir fails on a long name
-        if any(option is not None for option in (size, channels, classes, width, fc, dropout)):
+        if options != AS_IT_IS:
             raise ConfigError(
                 f"{name} is a finished network and takes no options", code="USAGE", hint="Leave the options out."
             )
         return _stored(place)
-    standard = CATALOG[resolve(name)]().input
-    height, width_pixels = standard[1:] if size is None else pixels(size)
+    channels, *size = CATALOG[resolve(name)]().input
+    height, width = size if options.size is None else pixels(options.size)
     return network(
         name,
-        input=(standard[0] if channels is None else channels, height, width_pixels),
-        classes=classes,
-        width=width,
-        fc=() if fc == (0,) else fc,
-        dropout=dropout,
+        input=(channels if options.channels is None else options.channels, height, width),
+        classes=options.classes,
+        width=options.width,
+        fc=() if options.fc == (0,) else options.fc,
+        dropout=options.dropout,
     )
 
 

@@ -1,12 +1,13 @@
 """`verydeep show`: a network's layers as a table, JSON, Markdown or a drawing."""
 
 import json
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from verydeep import spec_json
-from verydeep.cli.described import Channels, Classes, Dropout, Fc, Size, Width, described, pixels
+from verydeep.cli.described import AS_IT_IS, Options, described, pixels
 from verydeep.cli.options import Out
 from verydeep.cli.output import write_text
 from verydeep.report import table
@@ -17,12 +18,7 @@ def run(
     net: str,
     /,
     *,
-    size: Size = None,
-    channels: Channels = None,
-    classes: Classes = None,
-    width: Width = None,
-    fc: Fc = None,
-    dropout: Dropout = None,
+    options: Options = AS_IT_IS,
     form: Annotated[
         Literal["plain", "dense"],
         Parameter(help="dense: fully connected layers as convolutions, for images of any --size."),
@@ -37,14 +33,14 @@ def run(
         format: text, json or markdown; svg is a drawing to scale; spec is the network itself.
     """
     if form == "plain":
-        network = described(net, size=size, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout)
+        network = described(net, options)
     else:
         from verydeep.rewrite.cut import resize  # these need NumPy; a plain table does not
         from verydeep.rewrite.dense import dense
 
-        network = dense(described(net, channels=channels, classes=classes, width=width, fc=fc, dropout=dropout))
-        if size is not None:
-            network = resize(network, (network.input[0], *pixels(size)))
+        network = dense(described(net, replace(options, size=None)))
+        if options.size is not None:
+            network = resize(network, (network.input[0], *pixels(options.size)))
     match format:
         case "text":
             text = table.to_text(network)
