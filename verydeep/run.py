@@ -11,8 +11,8 @@ import numpy.typing as npt
 from torch import nn
 
 from verydeep.backends import pytorch
-from verydeep.data.preprocess import Preprocessing, from_json
 from verydeep.errors import ConfigError, WeightsError
+from verydeep.preprocessing import Preprocessing, from_json
 from verydeep.run_files import CONFIG, METRICS, MODEL, RESULT
 from verydeep.settings.config import Config, checked
 from verydeep.settings.sources import from_yaml

@@ -21,8 +21,10 @@ from verydeep.data.augment import (
     with_components,
 )
 from verydeep.data.geometry import resize
-from verydeep.data.preprocess import Preprocessing, apply, color_components, normalise
+from verydeep.data.measure import color_components
+from verydeep.data.preprocess import apply, normalise
 from verydeep.errors import ConfigError
+from verydeep.preprocessing import Preprocessing
 
 PLAIN = Augment(crop="center", flip=False)
 NATIVE = Preprocessing(3, (12, 12), None, "center", (0.0,) * 3, (1.0,) * 3, "RGB")

@@ -18,9 +18,10 @@ from verydeep.data import loader
 from verydeep.data.augment import Augment, with_components
 from verydeep.data.batches import batches, permutation, plan
 from verydeep.data.catalog import load
-from verydeep.data.preprocess import Preprocessing, apply
+from verydeep.data.preprocess import apply
 from verydeep.data.split import MemorySplit, take
 from verydeep.errors import ConfigError, DataError, WorkerError
+from verydeep.preprocessing import Preprocessing
 
 GREY = Preprocessing(1, (12, 12), 12, "center", (100.0,), (50.0,), "grey")
 RGB = Preprocessing(3, (16, 16), 18, "center", (120.0, 110.0, 100.0), (60.0, 61.0, 62.0), "RGB")

@@ -13,18 +13,11 @@ from tests.data.images import encoded, memory, photo, tree
 from verydeep.data import folder
 from verydeep.data.decode import decode
 from verydeep.data.geometry import MAX_ASPECT, rescale, rescaled_size
-from verydeep.data.preprocess import (
-    Preprocessing,
-    apply,
-    color_components,
-    fit,
-    fit_batch,
-    from_json,
-    measure,
-    normalise,
-)
+from verydeep.data.measure import color_components, measure
+from verydeep.data.preprocess import apply, fit, fit_batch, normalise
 from verydeep.data.split import FileSplit, take
 from verydeep.errors import ConfigError, DataError
+from verydeep.preprocessing import Preprocessing, from_json
 
 IMAGENET = Preprocessing(
     channels=3,

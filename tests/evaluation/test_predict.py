@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from verydeep.data.decode import decode
-from verydeep.data.preprocess import Preprocessing, apply
+from verydeep.data.preprocess import apply
 from verydeep.errors import ConfigError, DataError, NumericalError
 from verydeep.evaluation.predict import Prediction, predict, to_csv, to_json, to_text
 from verydeep.families.vgg import vgg
+from verydeep.preprocessing import Preprocessing
 from verydeep.run import Run
 from verydeep.settings.config import Config
 from verydeep.weights.initial import initial

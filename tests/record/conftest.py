@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import MemorySplit
 from verydeep.evaluation.metrics import measure
 from verydeep.families.vgg import vgg
+from verydeep.preprocessing import Preprocessing
 from verydeep.record.environment import environment
 from verydeep.run import Run
 from verydeep.settings.recipes import recipe

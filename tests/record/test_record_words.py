@@ -2,7 +2,7 @@
 
 import pytest
 
-from verydeep.data.preprocess import Preprocessing
+from verydeep.preprocessing import Preprocessing
 from verydeep.record.words import amount, duration, percent, preprocessing_words, setting, settings
 from verydeep.settings.config import Config
 

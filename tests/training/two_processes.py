@@ -8,10 +8,10 @@ import numpy as np
 from verydeep.backends import pytorch
 from verydeep.data import catalog
 from verydeep.data.batches import batches
-from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import take
 from verydeep.evaluation.scores import scores
 from verydeep.families.vgg import vgg
+from verydeep.preprocessing import Preprocessing
 from verydeep.processes import joined
 from verydeep.settings.config import Config
 from verydeep.training.step import take_step

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from verydeep.data.draws import draws
 from verydeep.data.geometry import centre, centre_corner, rescale, rescale_batch, resize, to_nchw
 from verydeep.data.measure import color_components
-from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import Split
 from verydeep.errors import ConfigError
+from verydeep.preprocessing import Preprocessing
 
 __all__ = ["DRAWS", "Augment", "augment_batch", "augment_image", "color_shift", "draws", "with_components"]
 

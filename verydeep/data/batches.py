@@ -16,9 +16,10 @@ from torch import Tensor
 from verydeep.data.augment import DRAWS, Augment, augment_batch, color_shift
 from verydeep.data.draws import bits, draws
 from verydeep.data.loader import Job, Reader, read
-from verydeep.data.preprocess import Preprocessing, fit_batch, normalise
+from verydeep.data.preprocess import fit_batch, normalise
 from verydeep.data.split import MemorySplit, Split
 from verydeep.errors import ConfigError
+from verydeep.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

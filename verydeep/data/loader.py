@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from verydeep.data.augment import Augment, augment_image
 from verydeep.data.decode import decode, shown
 from verydeep.data.geometry import to_nchw
-from verydeep.data.preprocess import Preprocessing, fit
+from verydeep.data.preprocess import fit
 from verydeep.errors import DataError, WorkerError
+from verydeep.preprocessing import Preprocessing
 
 TIMEOUT_SECONDS = 60  # a worker that is silent for longer hangs: PyTorch's default would wait for ever
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from verydeep.data.decode import decode, shown
-from verydeep.data.preprocess import Preprocessing, apply
+from verydeep.data.preprocess import apply
 from verydeep.data.tree import SUFFIXES, image_files
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.metrics import check_finite, log_softmax
+from verydeep.preprocessing import Preprocessing
 from verydeep.report.grid import Align, plain
 from verydeep.run import Run
 

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from verydeep.backends.pytorch import network_of
 from verydeep.data.batches import batches
-from verydeep.data.preprocess import Preprocessing
 from verydeep.data.split import Split
 from verydeep.errors import DataError
+from verydeep.preprocessing import Preprocessing
 from verydeep.processes import Processes
 
 

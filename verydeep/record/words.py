@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.preprocess import Preprocessing
+from verydeep.preprocessing import Preprocessing
 from verydeep.record.environment import environment
 from verydeep.run import Run
 from verydeep.run_files import CONFIG, ENVIRONMENT

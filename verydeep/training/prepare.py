@@ -10,11 +10,12 @@ from verydeep.data import catalog
 from verydeep.data.augment import Augment, with_components
 from verydeep.data.batches import plan
 from verydeep.data.check import usable
-from verydeep.data.preprocess import Preprocessing, measure
+from verydeep.data.measure import measure
 from verydeep.data.split import MemorySplit, Split, fingerprint, hold_out, map_classes, take
 from verydeep.errors import ConfigError, DataError, WeightsError
 from verydeep.families.catalog import network as by_name
 from verydeep.families.vgg import DROPOUT, FC, vgg
+from verydeep.preprocessing import Preprocessing
 from verydeep.processes import Processes
 from verydeep.report.words import sizes
 from verydeep.rewrite.grow import grow_weights
