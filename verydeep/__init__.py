@@ -30,12 +30,12 @@ from verydeep.spec import (
 )
 
 if TYPE_CHECKING:
-    from verydeep.api import build, evaluate, features, predict, resume, train
+    from verydeep.api import evaluate, predict, resume, train
+    from verydeep.backends.catalog import build, features, get_weights, set_weights
     from verydeep.backends.load import load_weights
-    from verydeep.backends.pytorch import get_weights, set_weights
-    from verydeep.report.code import code
     from verydeep.report.compare import compare
     from verydeep.report.draw import draw
+    from verydeep.report.source.frameworks import code
     from verydeep.report.table import summary, table
     from verydeep.rewrite.cut import cut
     from verydeep.rewrite.dense import dense, dense_weights
@@ -46,26 +46,26 @@ if TYPE_CHECKING:
 
 _LATER = {  # name -> the module that has it
     "Run": "verydeep.run",
-    "build": "verydeep.api",
-    "code": "verydeep.report.code",
+    "build": "verydeep.backends.catalog",
+    "code": "verydeep.report.source.frameworks",
     "compare": "verydeep.report.compare",
     "cut": "verydeep.rewrite.cut",
     "dense": "verydeep.rewrite.dense",
     "dense_weights": "verydeep.rewrite.dense",
     "draw": "verydeep.report.draw",
     "evaluate": "verydeep.api",
-    "features": "verydeep.api",
+    "features": "verydeep.backends.catalog",
     "fold": "verydeep.rewrite.fold",
     "fold_weights": "verydeep.rewrite.fold",
     "from_torchvision": "verydeep.weights.torchvision",
-    "get_weights": "verydeep.backends.pytorch",
+    "get_weights": "verydeep.backends.catalog",
     "grow": "verydeep.rewrite.grow",
     "grow_weights": "verydeep.rewrite.grow",
     "load_weights": "verydeep.backends.load",
     "open_run": "verydeep.run",
     "predict": "verydeep.api",
     "resume": "verydeep.api",
-    "set_weights": "verydeep.backends.pytorch",
+    "set_weights": "verydeep.backends.catalog",
     "summary": "verydeep.report.table",
     "table": "verydeep.report.table",
     "to_torchvision": "verydeep.weights.torchvision",

@@ -1,14 +1,9 @@
-"""The Python face of what needs a framework: build, features, train, resume, evaluate, predict."""
+"""The Python face of a network's life: train, resume, evaluate, predict."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy.typing as npt
-import torch
-from torch import Tensor, nn
-
-from verydeep.backends import pytorch
 from verydeep.errors import ConfigError
 from verydeep.evaluation.center import evaluate
 from verydeep.evaluation.predict import Prediction
@@ -17,55 +12,10 @@ from verydeep.run import Run, open_run
 from verydeep.settings.recipes import resolve
 from verydeep.spec import Network
 from verydeep.training import session
-from verydeep.weights.initial import initial
 
 _DECIDED = ("net", "arch", "batch_norm", "width", "fc", "dropout")  # by a network that is given ready-made
 
-__all__ = ["build", "evaluate", "features", "predict", "resume", "train"]
-
-
-def build(
-    network: Network,
-    *,
-    backend: Literal["pytorch"] = "pytorch",
-    seed: int = 0,
-    init: str = "he",
-    weights: Mapping[str, npt.NDArray[Any]] | None = None,
-    layout: Literal["channels_first", "channels_last"] = "channels_first",
-) -> nn.Sequential:
-    """An ordinary model of the framework, in train mode, its children named as in the description.
-
-    Args:
-        network: What to build.
-        backend: "pytorch".
-        seed: Of the initial weights.
-        init: Rule of the initial weights: he, torchvision, glorot, paper, caffe.
-        weights: Arrays by canonical name instead of initial ones.
-        layout: How maps lie in memory; the numbers are the same.
-
-    Raises:
-        ConfigError: an unknown backend, rule or layout.
-        WeightsError: `weights` are not those of the network.
-    """
-    if backend != "pytorch":
-        raise ConfigError(f"there is no backend {backend!r}", code="BACKEND-UNKNOWN", hint='Choose "pytorch".')
-    arrays = initial(network, rule=init, seed=seed) if weights is None else weights
-    return pytorch.build(network, arrays, layout=layout)
-
-
-def features(model: nn.Module, images: Tensor, layers: str | Iterable[str]) -> dict[str, Tensor]:
-    """The outputs of layers by name, computed no further than the deepest of them, without gradients.
-
-    Args:
-        model: What `build` gave; its mode is kept: call ``model.eval()`` first for the features of a trained network.
-        images: (n, channels, height, width), preprocessed.
-        layers: Names such as ("relu3_3", "fc7"), or one name.
-
-    Raises:
-        ConfigError: no layer has this name.
-    """
-    with torch.no_grad():
-        return pytorch.run(model, images, taps=(layers,) if isinstance(layers, str) else layers)
+__all__ = ["evaluate", "predict", "resume", "train"]
 
 
 def train(

@@ -32,7 +32,7 @@ VERBS = {  # in the order in which one meets them
     "list": "Networks, data sets and recipes by name.",
     "show": "A network's layers: shapes, parameters, MACs, memory, receptive fields.",
     "compare": "Networks side by side.",
-    "code": "A network as plain PyTorch source that runs without this package.",
+    "code": "A network as plain PyTorch, Keras, Flax or MXNet source that runs alone.",
     "train": "Train a network on a data set; leaves a run folder with a report.",
     "resume": "Go on with a run that was interrupted or killed.",
     "evaluate": "The accuracy of a run on a data set.",

@@ -13,8 +13,8 @@ from torch import nn
 
 from verydeep.backends import pytorch
 from verydeep.families.catalog import CATALOG, network
-from verydeep.report.code import code
-from verydeep.report.code_helpers import HELPERS
+from verydeep.report.source.frameworks import code
+from verydeep.report.source.pytorch_helpers import HELPERS
 from verydeep.report.table import summary
 from verydeep.spec import (
     LRN,
