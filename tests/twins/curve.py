@@ -17,7 +17,7 @@ from verydeep.weights.initial import initial
 Array = npt.NDArray[Any]
 
 STEPS = 20
-RATE = 0.01  # of plain SGD, the d2l book's
+RATE = 0.001  # of plain SGD; with the book's 0.01 rounding alone moves PyTorch's own losses by 4 % in twenty steps
 TOLERANCE = 1e-3  # of each loss, relative
 D2L = ((1, 16), (1, 32), (2, 64), (2, 128), (2, 128))
 
@@ -35,7 +35,7 @@ def batches() -> Iterator[tuple[Array, Array]]:
     stream = np.random.default_rng(0)
     for _ in range(STEPS):
         labels = stream.integers(10, size=32)
-        images = stream.standard_normal((32, 1, 32, 32)) + 0.2 * labels[:, None, None, None]
+        images = 0.3 * stream.standard_normal((32, 1, 32, 32)) + 0.2 * (labels[:, None, None, None] - 4.5)
         yield images.astype(np.float32), labels
 
 
@@ -61,4 +61,5 @@ def pytorch_losses() -> list[float]:
 def largest_difference(losses: list[float], reference: list[float]) -> float:
     """Relative, over all steps; both curves must be whole."""
     assert len(losses) == len(reference) == STEPS
+    assert reference[-1] < 0.8 * reference[0]  # the steps have changed the network
     return max(abs(ours - theirs) / theirs for ours, theirs in zip(losses, reference, strict=True))
