@@ -63,7 +63,10 @@ def test_no_name_is_hidden_by_a_module_of_the_package():
 import pkgutil, importlib, verydeep as vd
 for found in pkgutil.walk_packages(vd.__path__, "verydeep."):
     if found.name != "verydeep.__main__":
-        importlib.import_module(found.name)
+        try:
+            importlib.import_module(found.name)
+        except ModuleNotFoundError as error:  # MXNet has an environment of its own
+            assert error.name == "mxnet", found.name
 print([name for name in vd.__all__ if type(getattr(vd, name)).__name__ == "module"])
 """
     assert fresh(script) == "[]\n"
@@ -140,7 +143,7 @@ def test_weights_of_torchvision_are_loaded_from_a_file(tmp_path):
     theirs = vgg11(weights=None, num_classes=5, init_weights=False).eval()
     torch.save(theirs.state_dict(), tmp_path / "vgg11.pth")
     model = vd.build(vd.network("A", classes=5)).eval()
-    assert vd.load_weights(model, tmp_path / "vgg11.pth", format="torchvision") == "torchvision"
+    assert vd.load_weights(model, tmp_path / "vgg11.pth", format="torchvision").format == "torchvision"
     images = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
         assert torch.equal(model(images), theirs(images))

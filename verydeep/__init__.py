@@ -30,9 +30,11 @@ from verydeep.spec import (
 )
 
 if TYPE_CHECKING:
-    from verydeep.api import evaluate, predict, resume, train
+    from verydeep.api import evaluate, predict, push, resume, train
     from verydeep.backends.catalog import build, features, get_weights, set_weights
     from verydeep.backends.load import load_weights
+    from verydeep.deploy.export import export
+    from verydeep.hub.pull import pull
     from verydeep.report.compare import compare
     from verydeep.report.draw import draw
     from verydeep.report.source.frameworks import code
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from verydeep.rewrite.dense import dense, dense_weights
     from verydeep.rewrite.fold import fold, fold_weights
     from verydeep.rewrite.grow import grow, grow_weights
+    from verydeep.rewrite.preprocess import fold_preprocessing
     from verydeep.run import Run, open_run
+    from verydeep.weights.importing import import_weights
     from verydeep.weights.torchvision import from_torchvision, to_torchvision
 
 _LATER = {  # name -> the module that has it
@@ -54,16 +58,21 @@ _LATER = {  # name -> the module that has it
     "dense_weights": "verydeep.rewrite.dense",
     "draw": "verydeep.report.draw",
     "evaluate": "verydeep.api",
+    "export": "verydeep.deploy.export",
     "features": "verydeep.backends.catalog",
     "fold": "verydeep.rewrite.fold",
+    "fold_preprocessing": "verydeep.rewrite.preprocess",
     "fold_weights": "verydeep.rewrite.fold",
     "from_torchvision": "verydeep.weights.torchvision",
     "get_weights": "verydeep.backends.catalog",
     "grow": "verydeep.rewrite.grow",
     "grow_weights": "verydeep.rewrite.grow",
+    "import_weights": "verydeep.weights.importing",
     "load_weights": "verydeep.backends.load",
     "open_run": "verydeep.run",
     "predict": "verydeep.api",
+    "pull": "verydeep.hub.pull",
+    "push": "verydeep.api",
     "resume": "verydeep.api",
     "set_weights": "verydeep.backends.catalog",
     "summary": "verydeep.report.table",
@@ -104,8 +113,10 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "grow_weights",
     "fold",
     "fold_weights",
+    "fold_preprocessing",
     "cut",
     "build",
+    "import_weights",
     "load_weights",
     "set_weights",
     "get_weights",
@@ -118,6 +129,9 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "open_run",
     "evaluate",
     "predict",
+    "export",
+    "push",
+    "pull",
     "VerydeepError",
 ]
 

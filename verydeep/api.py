@@ -1,9 +1,10 @@
-"""The Python face of a network's life: train, resume, evaluate, predict."""
+"""The Python face of a network's life: train, resume, evaluate, predict, push."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from verydeep import extras
 from verydeep.errors import ConfigError
 from verydeep.evaluation.center import evaluate
 from verydeep.evaluation.predict import Prediction
@@ -15,7 +16,7 @@ from verydeep.training import session
 
 _DECIDED = ("net", "arch", "batch_norm", "width", "fc", "dropout")  # by a network that is given ready-made
 
-__all__ = ["evaluate", "predict", "resume", "train"]
+__all__ = ["evaluate", "predict", "push", "resume", "train"]
 
 
 def train(
@@ -77,7 +78,7 @@ def predict(
     """The classes that a run's network sees in image files; `verydeep predict` in Python.
 
     Args:
-        run: A run or its folder.
+        run: A run, its folder, or a model's file.
         images: Files, folders or patterns; or one of them.
         batch: Images computed at once.
         top: Classes for each image.
@@ -85,6 +86,29 @@ def predict(
     Raises:
         ConfigError: no finished run there, or a source that is a URL.
         DataError: a source names no image; a file that cannot be read raises nothing, its prediction has an `error`.
+        WeightsError: the model is damaged, or nobody knows its preprocessing or its classes.
     """
     sources = [images] if isinstance(images, str | Path) else images
     return predict_images(run if isinstance(run, Run) else open_run(run), sources, batch=batch, top=top)
+
+
+def push(
+    run: Run | str | Path,
+    repo: str,
+    *,
+    visibility: Literal["public", "private"] = "public",
+    token_file: Path | None = None,
+) -> str:
+    """Give a run's model to a hub and return the commit's address; `verydeep push` in Python.
+
+    Args:
+        run: A run or its folder.
+        repo: OWNER/NAME.
+        visibility: Of a repository that is made; "private" sends nothing to a public one.
+        token_file: Holds the token of one who may write there; None takes HF_TOKEN.
+
+    Raises:
+        ConfigError, WeightsError, VerificationError: as `verydeep.hub.push.push`; or huggingface_hub is not installed.
+    """
+    hub = extras.load("verydeep.hub.push", extra="hub")
+    return hub.push(run, repo, visibility=visibility, token_file=token_file)

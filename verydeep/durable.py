@@ -66,6 +66,18 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """An empty hidden folder beside `path`, to write in what shall have that name; it is gone in the end."""
+    _remove_left_by_killed_writers(path)
+    folder = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def free_bytes(folder: Path) -> int:
     """The space this user may still fill on the disk of a folder, or of the folder in which it would be made."""
     return shutil.disk_usage(next(place for place in (folder, *folder.absolute().parents) if place.is_dir())).free
@@ -101,7 +113,10 @@ def _remove_left_by_killed_writers(path: Path) -> None:
         owner, _, process = left.name.removesuffix(".unfinished").rpartition(".")
         is_ours = left.name.endswith(".unfinished") and owner == f".{path.name}" and process.isdecimal()
         if is_ours and (int(process) == os.getpid() or not _is_alive(int(process))):
-            left.unlink(missing_ok=True)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:

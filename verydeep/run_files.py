@@ -1,5 +1,7 @@
 """The names of the files in a run folder; they need no framework to be known."""
 
+from pathlib import Path
+
 CONFIG = "config.yaml"  # the resolved settings; `--config` reads it back
 METRICS = "metrics.jsonl"  # one line an epoch, equal to the bit for equal runs
 METRICS_TABLE = "metrics.csv"
@@ -13,3 +15,8 @@ CURVES = "curves.svg"
 CONFUSION = "confusion.svg"
 REPORT = "report.html"
 CARD = "MODEL_CARD.md"
+
+
+def lacking(folder: Path) -> str | None:
+    """The file for want of which a folder is no run: its settings or its network; None where both are there."""
+    return next((name for name in (CONFIG, NETWORK) if not (folder / name).is_file()), None)

@@ -1,10 +1,10 @@
-"""Keras's words for padding are used where they mean the same, and nowhere else."""
+"""Keras's words for padding are used where they mean the same, and nowhere else; no Keras is needed to know it."""
 
 from typing import Literal
 
 import pytest
 
-from verydeep.backends.keras_words import KerasPadding, of_conv, of_pool, reads_nonnegative, takes_any_size
+from verydeep.backends.keras_words import KerasPadding, of_conv, of_pool, plan, reads_nonnegative
 from verydeep.families.catalog import network
 from verydeep.rewrite.dense import dense
 from verydeep.spec import Block, Conv, Network, Pool, ReLU, conv, pool, walk
@@ -98,5 +98,5 @@ def test_joined_maps_are_nonnegative_where_every_path_is():
 
 
 def test_only_a_network_without_vectors_takes_images_of_any_size():
-    assert not takes_any_size(network("vgg11"))
-    assert takes_any_size(dense(network("vgg11")))
+    assert plan(network("vgg11")).images == (224, 224, 3)
+    assert plan(dense(network("vgg11"))).images == (None, None, 3)

@@ -218,9 +218,7 @@ def test_more_weights_than_one_file_holds_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(onnx_graph, "LARGEST", size)
     built(NET)
     monkeypatch.setattr(onnx_graph, "LARGEST", size - 1)
-    with pytest.raises(
-        ConfigError, match=r"vgg has 0\.00 GB of weights, and an ONNX file holds at most 0\.00"
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"vgg has 0\.00 GB of weights, and an ONNX file holds at most") as caught:
         built(NET)
     assert caught.value.code == "ONNX-SIZE"
 

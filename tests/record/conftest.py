@@ -66,7 +66,7 @@ def run(tmp_path, digits):
     (folder / "environment.json").write_text(json.dumps({"run": "0123abcd", **environment()}))
     return Run(
         path=folder,
-        config=recipe("digits"),
+        settings=recipe("digits"),
         network=network,
         weights=initial(network),
         preprocessing=Preprocessing(1, (8, 8), None, "center", (77.9,), (95.9,), "grey"),

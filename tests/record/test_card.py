@@ -61,7 +61,7 @@ def test_the_python_of_the_card_is_python(run, evaluation):
 
 def test_places_on_the_machine_are_not_in_the_card(run, evaluation):
     config = run.config.updated(data="/home/someone/photos", data_root="/home/someone/data")
-    text = card(replace(run, config=config), evaluation=evaluation, split_name="test")
+    text = card(replace(run, settings=config), evaluation=evaluation, split_name="test")
     assert "someone" not in text
     assert str(run.path.parent) not in text
 
@@ -69,7 +69,7 @@ def test_places_on_the_machine_are_not_in_the_card(run, evaluation):
 def test_names_cannot_become_markup(run):
     names = ("<script>", "a|b", "c: [d\n---\n")
     evaluation = measure(np.roll(np.eye(3), 1, axis=1), np.arange(3), classes=names)
-    evil = replace(run, classes=names, config=run.config.updated(data="x: [y\n---"))
+    evil = replace(run, classes=names, settings=run.config.updated(data="x: [y\n---"))
     front, body = parts(card(evil, evaluation=evaluation, split_name="test"))
     assert front["datasets"] == ["x: [y\n---"]
     assert "<script>" not in body

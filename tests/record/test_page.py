@@ -138,7 +138,7 @@ def test_class_names_and_file_names_are_text_and_nothing_else(run):
         run,
         path=run.path.parent / "<b>run",
         classes=EVIL,
-        config=run.config.updated(data="/data/<i>data", recipe="<u>"),
+        settings=run.config.updated(data="/data/<i>data", recipe="<u>"),
     )
     mistakes = [replace(one, name=EVIL[1]) for one in worst(split, logits)]
     page = render(evil, evaluation=measure(logits, split.labels, classes=EVIL), mistakes=mistakes, split_name="<s>")
@@ -155,7 +155,7 @@ def test_places_on_the_machine_are_not_shown(run, evaluation):
     config = run.config.updated(
         data="/home/someone/photos", data_root="/home/someone/data", grow_from="/home/someone/a"
     )
-    page = render(replace(run, config=config), evaluation=evaluation, mistakes=[], split_name="test")
+    page = render(replace(run, settings=config), evaluation=evaluation, mistakes=[], split_name="test")
     assert "someone" not in page
     assert str(run.path.parent) not in page
     assert "vgg on photos" in Reader(page).words()

@@ -1,9 +1,7 @@
 """From a description to the layers of a functional Keras model: the library's own wherever they mean the same."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import keras
 from keras import layers
@@ -15,6 +13,7 @@ from verydeep.backends.keras3_layers import (
     SampledConv2D,
     UnbiasedBatchNormalization,
 )
+from verydeep.backends.keras_words import Plan
 from verydeep.spec import (
     LRN,
     BatchNorm,
@@ -29,25 +28,10 @@ from verydeep.spec import (
     Parallel,
     Pool,
     ReLU,
-    Shape,
     Tanh,
-    walk,
 )
 
 LAYOUT = "channels_last"  # said to every layer: a user's keras.json may have another default
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the layers must know of the network around them."""
-
-    shapes: Mapping[str, Shape]  # of the signal that each layer reads
-    nonnegative: frozenset[str]  # layers that read no number below 0
-    size: Literal["fixed", "any"]  # of the images
-
-    def helper(self, name: str) -> str:
-        """A name for a layer that the description does not have."""
-        return keras_words.helper_name(name, taken=self.shapes)
 
 
 def model(network: Network) -> keras.Model:
@@ -56,14 +40,8 @@ def model(network: Network) -> keras.Model:
     Raises:
         ConfigError: a layer has a name that Keras cannot take.
     """
-    keras_words.refuse_names(network)
-    plan = _Plan(
-        shapes={step.layer.name: step.before.shape for step in walk(network)},
-        nonnegative=keras_words.reads_nonnegative(network),
-        size="any" if keras_words.takes_any_size(network) else "fixed",
-    )
-    channels, *size = network.input
-    images = keras.Input((*(size if plan.size == "fixed" else (None, None)), channels), name=plan.helper("images"))
+    plan = keras_words.plan(network)
+    images = keras.Input(plan.images, name=plan.helper("images"))
     x = images
     for block in network.blocks:
         x = _sequence(block.layers, x, plan)
@@ -71,13 +49,13 @@ def model(network: Network) -> keras.Model:
     return keras.Model(images, x, name=name or "network")
 
 
-def _sequence(path: tuple[Layer, ...], x: Any, plan: _Plan) -> Any:
+def _sequence(path: tuple[Layer, ...], x: Any, plan: Plan) -> Any:
     for layer in path:
         x = _apply(layer, x, plan)
     return x
 
 
-def _apply(layer: Layer, x: Any, plan: _Plan) -> Any:
+def _apply(layer: Layer, x: Any, plan: Plan) -> Any:
     match layer:
         case Conv():
             return _conv(layer, x, plan)
@@ -112,7 +90,7 @@ def _apply(layer: Layer, x: Any, plan: _Plan) -> Any:
     assert_never(layer)
 
 
-def _conv(layer: Conv, x: Any, plan: _Plan) -> Any:
+def _conv(layer: Conv, x: Any, plan: Plan) -> Any:
     padding = keras_words.of_conv(layer)
     options: dict[str, Any] = {
         "padding": padding.word,
@@ -129,13 +107,12 @@ def _conv(layer: Conv, x: Any, plan: _Plan) -> Any:
     return conv(_padded(layer.name, x, padding.zeros, plan))
 
 
-def _pool(layer: Pool, x: Any, plan: _Plan) -> Any:
+def _pool(layer: Pool, x: Any, plan: Plan) -> Any:
     maximum = layer.pooling == "max"
     if layer.kernel is None:
         whole = layers.GlobalMaxPooling2D if maximum else layers.GlobalAveragePooling2D
         return whole(data_format=LAYOUT, keepdims=True, name=layer.name)(x)
-    shape, nonnegative = plan.shapes[layer.name], layer.name in plan.nonnegative
-    padding = keras_words.of_pool(layer, shape, size=plan.size, nonnegative=nonnegative)
+    padding = plan.pool(layer)
     if padding.word == "own":
         own = PaddedPooling2D(
             pooling=layer.pooling,
@@ -151,7 +128,7 @@ def _pool(layer: Pool, x: Any, plan: _Plan) -> Any:
     return pool(_padded(layer.name, x, padding.zeros, plan))
 
 
-def _padded(name: str, x: Any, zeros: Padding, plan: _Plan) -> Any:
+def _padded(name: str, x: Any, zeros: Padding, plan: Plan) -> Any:
     if zeros == keras_words.NONE:
         return x
     return layers.ZeroPadding2D(zeros, data_format=LAYOUT, name=plan.helper(f"{name}_pad"))(x)

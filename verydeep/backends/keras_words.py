@@ -1,9 +1,10 @@
 """How Keras says what a description states, as far as it takes no Keras to know: padding, names, sizes of images.
 
-Keras pads by a word: "valid" is no padding. "same" gives size / stride positions, rounded up, and puts an odd row or column after the map.
+Keras pads by a word: "valid" is no padding, "same" gives size / stride positions, rounded up, and puts an odd row or
+column after the map.
 """
 
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -40,29 +41,45 @@ class KerasPadding:
     zeros: Padding = NONE
 
 
-def takes_any_size(network: Network) -> bool:
-    """Whether the network reads images of any size: it makes no vector, whose length would depend on the size."""
-    return not any(isinstance(step.layer, Flatten) for step in walk(network))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What Keras's layers must know of the network around them."""
+
+    images: tuple[int | None, int | None, int]  # (height, width, channels); None is any size
+    shapes: Mapping[str, Shape]  # of the signal that each layer reads
+    nonnegative: frozenset[str]  # layers that read no number below 0
+
+    def pool(self, layer: Pool) -> KerasPadding:
+        """The padding of a pool that has a kernel."""
+        size = "any" if self.images[0] is None else "fixed"
+        return of_pool(layer, self.shapes[layer.name], size=size, nonnegative=layer.name in self.nonnegative)
+
+    def helper(self, name: str) -> str:
+        """A name for a layer that the description does not have; Keras refuses one that is given twice."""
+        return self.helper(f"{name}_") if name in self.shapes else name
 
 
-def refuse_names(network: Network) -> None:
-    """Check that Keras can name the layers, whatever it runs on.
+def plan(network: Network) -> Plan:
+    """The plan of `network`. Where it makes no vector, whose length would depend on it, the size of images is free.
 
     Raises:
-        ConfigError: code NAME-RESERVED; a name that TensorFlow does not take.
+        ConfigError: code NAME-RESERVED; a layer has a name that Keras cannot take, whatever it runs on.
     """
-    for step in walk(network):
+    steps = walk(network)
+    for step in steps:
         if not step.layer.name.isascii():
             raise ConfigError(
                 f"{network.name}: Keras cannot name a layer {step.layer.name!r} on TensorFlow, which takes only ASCII",
                 code="NAME-RESERVED",
                 hint="Rename the layer.",
             )
-
-
-def helper_name(name: str, *, taken: Container[str]) -> str:
-    """A name for a layer that the description does not have; Keras refuses one that is given twice."""
-    return helper_name(f"{name}_", taken=taken) if name in taken else name
+    channels, height, width = network.input
+    has_vector = any(isinstance(step.layer, Flatten) for step in steps)
+    return Plan(
+        images=(height, width, channels) if has_vector else (None, None, channels),
+        shapes={step.layer.name: step.before.shape for step in steps},
+        nonnegative=reads_nonnegative(network),
+    )
 
 
 def of_conv(layer: Conv) -> KerasPadding:

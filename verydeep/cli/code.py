@@ -17,7 +17,7 @@ def run(
     """A network as plain, readable source that runs without this package.
 
     Args:
-        net: A name (`verydeep list`), a run folder, or a network's JSON file.
+        net: A name (`verydeep list`), a run folder, a model's file, or a network's JSON file.
         framework: pytorch, keras, flax or mxnet.
     """
     write_text(code(described(net, options), framework=framework), out)

@@ -20,7 +20,7 @@ def run(
     """Networks side by side: depth, parameters, cost, the share of the fully connected layers, receptive field.
 
     Args:
-        nets: Two or more names, run folders or JSON files.
+        nets: Two or more names, run folders, models' files or networks' JSON files.
         format: text, json or markdown; table1 is the paper's Table 1 for these networks, in Markdown.
     """
     if not nets:

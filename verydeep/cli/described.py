@@ -11,7 +11,7 @@ from verydeep import spec_json
 from verydeep.cli.options import WHOLE
 from verydeep.errors import ConfigError, SpecError
 from verydeep.families.catalog import CATALOG, network, resolve
-from verydeep.run_files import NETWORK
+from verydeep.run_files import MODEL, NETWORK
 from verydeep.spec import Network
 
 
@@ -39,7 +39,7 @@ Options = Annotated[NetworkOptions, Parameter(name="*")]  # each field an option
 
 
 def described(name: str, options: NetworkOptions) -> Network:
-    """The network that the options describe: a name of the catalogue, a run folder, or a network's JSON file."""
+    """The network that the options describe: a name of the catalogue, a run folder, a model's or a network's file."""
     place = Path(name)
     if os.path.isdir(name) or place.suffix in (".json", ".safetensors"):  # noqa: PTH112 - is_dir fails on a long name
         if options != AS_IT_IS:
@@ -69,11 +69,13 @@ def pixels(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _stored(place: Path) -> Network:
-    if place.suffix == ".safetensors":
+    file = place / NETWORK if place.is_dir() else place
+    if not file.is_file() and (place / MODEL).is_file():  # a model that was pulled is its own description
+        file = place / MODEL
+    if file.suffix == ".safetensors":
         from verydeep.weights import canonical  # a model's file needs NumPy; a name does not
 
-        return canonical.load(place).network
-    file = place / NETWORK if place.is_dir() else place
+        return canonical.load(file).network
     try:
         return spec_json.loads(file.read_text())
     except SpecError as error:

@@ -24,8 +24,8 @@ def run(
     """The accuracy of a run on a data set: top-1, top-5, per class, confusion, calibration error; one centre crop.
 
     Args:
-        run: The folder that `verydeep train` wrote.
-        data: A data set's name or a folder; without it, the data that the network was trained on.
+        run: The folder that `verydeep train` wrote, or a model's file.
+        data: A data set's name or a folder; without it, the data that the run was trained on.
         split: test; validation, the images held out from training; or train, all training images.
         format: text, json or markdown.
     """

@@ -37,7 +37,11 @@ VERBS = {  # in the order in which one meets them
     "resume": "Go on with a run that was interrupted or killed.",
     "evaluate": "The accuracy of a run on a data set.",
     "predict": "What a run's network sees in images.",
+    "export": "A run's network for other programs: ONNX, OpenVINO; checked before it is kept.",
     "report": "Write a run's report again.",
+    "import": "Weights from anywhere become a model's file, with preprocessing and class names.",
+    "push": "A run's model to a hub, such as huggingface.co.",
+    "pull": "A model from a hub, each file checked.",
     "doctor": "Check this machine and installation.",
 }
 for place, (verb, purpose) in enumerate(VERBS.items()):

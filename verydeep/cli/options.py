@@ -25,3 +25,4 @@ DataRoot = Annotated[Path | None, Parameter(help="Folder of the data set's files
 Download = Annotated[bool, FLAG, Parameter(help="Fetch the data set's files if they are missing.")]
 Batch = Annotated[int, WHOLE, Parameter(help="Images computed at once.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
+TokenFile = Annotated[Path | None, Parameter(help="File that holds the hub's token [env: HF_TOKEN, the token].")]

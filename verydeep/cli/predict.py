@@ -25,7 +25,7 @@ def run(
     Exit code 3 when an image could not be read; the others are done all the same.
 
     Args:
-        run: The folder that `verydeep train` wrote.
+        run: The folder that `verydeep train` wrote, or a model's file.
         images: Files, folders or patterns such as "photos/*.jpg".
         format: text, json or csv.
     """

@@ -29,7 +29,7 @@ def run(
     """A network's layers: shapes, parameters, MACs, memory, receptive fields.
 
     Args:
-        net: A name (`verydeep list`), a run folder, or a network's JSON file.
+        net: A name (`verydeep list`), a run folder, a model's file, or a network's JSON file.
         format: text, json or markdown; svg is a drawing to scale; spec is the network itself.
     """
     if form == "plain":

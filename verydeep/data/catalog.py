@@ -11,7 +11,7 @@ from verydeep.data import cifar, digits, folder, imagenet, mnist
 from verydeep.data.missing import missing
 from verydeep.data.split import Split
 from verydeep.errors import ConfigError, DataError
-from verydeep.run_files import CONFIG, NETWORK
+from verydeep.run_files import lacking
 
 ROOT_VARIABLE = "VERYDEEP_DATA"
 DEFAULT_ROOT = Path("data")
@@ -68,7 +68,7 @@ def is_folder(name: str) -> bool:
 
 
 def _refuse_run(place: Path) -> None:
-    if (place / NETWORK).is_file() and (place / CONFIG).is_file():
+    if lacking(place) is None:
         raise ConfigError(
             f"{place} is a run, not a data set", code="DATA-RUN", hint=f"Go on with it: verydeep resume {place}"
         )

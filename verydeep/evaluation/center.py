@@ -34,7 +34,7 @@ def evaluate(
     """How often the run's network names the class of an image.
 
     Args:
-        run: A run or its folder.
+        run: A run, its folder, or a model's file.
         data: A data set's name or a folder; None is the one that the network was trained on. Classes are matched by
             name, whatever their order or number there. Of a new folder of class folders alone all images are taken.
         split: "test"; "validation", the images held out from training by the run's share and seed; or "train", all
@@ -45,9 +45,10 @@ def evaluate(
         batch: Images computed at once.
 
     Raises:
-        ConfigError: no finished run there, no such data set or device, or `batch` is below 1.
+        ConfigError: no finished run there, no such data set or device, a model alone and no `data`, or `batch` is
+            below 1.
         DataError: images missing or unreadable, or of a class that the network does not know.
-        WeightsError: the run's model is damaged.
+        WeightsError: the run's model is damaged, or has no class names.
         NumericalError: the network's scores are not finite.
     """
     opened = run if isinstance(run, Run) else open_run(run)
@@ -64,7 +65,8 @@ def labelled(
     download: bool = False,
 ) -> Split:
     """The images of a data set, with labels that are indices into the run's classes; see `evaluate`."""
-    config = run.config
+    # A model alone was trained elsewhere: only what its training has decided cannot be asked of it.
+    config = run.config if data is None or split == "validation" else run.settings or Config()
     name = config.data if data is None else str(data)
     source = "test" if split == "test" and not _is_all_new(name, config) else "train"
     # The variable comes before the run's own record: the run may have come from another machine.
@@ -78,7 +80,7 @@ def labelled(
     found, _ = usable(found, bad_images=config.bad_images if split != "test" else "refuse")
     if split == "validation":
         _, found = hold_out(found, fraction=config.val, seed=config.seed)
-    return map_classes(with_channels(found, run.preprocessing.channels), run.classes)
+    return map_classes(with_channels(found, run.preprocessing.channels), run.named())
 
 
 def unseen(run: Run, *, data_root: Path | None = None) -> tuple[Split, Literal["test", "validation"]]:
@@ -103,7 +105,7 @@ def logits(run: Run, images: Split, *, device: str = "auto", batch: int = 256) -
             preprocessing=run.preprocessing,
             processes=processes,
             batch=batch,
-            workers=run.config.workers,
+            workers=(run.settings or Config()).workers,
         )
 
 

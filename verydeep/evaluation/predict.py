@@ -51,6 +51,7 @@ def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: in
     Raises:
         ConfigError: a source is a URL or "-", or `batch` or `top` is below 1.
         DataError: a source names no image. A file that cannot be read raises nothing: its prediction has an `error`.
+        WeightsError: nobody knows the names of the classes.
         NumericalError: the network's scores are not finite.
     """
     for option, value in (("batch", batch), ("top", top)):
@@ -59,10 +60,10 @@ def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: in
     if not sources:
         raise DataError("no images are given", code="SOURCE-NONE", hint="Name files, folders or patterns as '*.png'.")
     waiting = iter(dict.fromkeys(path for source in sources for path in _files(str(source))))
-    model = run.model()
+    model, classes = run.model(), run.named()
     predictions: list[Prediction] = []
     while part := list(islice(waiting, batch)):
-        predictions.extend(_predict(model, part, preprocessing=run.preprocessing, classes=run.classes, top=top))
+        predictions.extend(_predict(model, part, preprocessing=run.preprocessing, classes=classes, top=top))
     return predictions
 
 

@@ -95,9 +95,9 @@ def resume(
         DataError: the images are not those that the run began with.
         WeightsError: other classes, a damaged run folder, or a checkpoint that only a newer version can read.
     """
-    if not (folder / files.CONFIG).is_file():
+    if (missing := files.lacking(folder)) is not None:
         raise ConfigError(
-            f"{folder} is no run: it has no {files.CONFIG}", code="RUN-MISSING", hint="Begin one with `verydeep train`."
+            f"{folder} is no run: it has no {missing}", code="RUN-MISSING", hint="Begin one with `verydeep train`."
         )
     before = checked(from_yaml(folder / files.CONFIG), where=str(folder / files.CONFIG))
     config = agreed(before.updated(**changes))

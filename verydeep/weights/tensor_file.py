@@ -1,5 +1,6 @@
 """Reading a safetensors file without any framework (github.com/huggingface/safetensors, Format)."""
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,13 @@ from safetensors import SafetensorError
 
 from verydeep.errors import WeightsError
 from verydeep.weights.numbers import from_bfloat16
+from verydeep.weights.regular_file import opened
 
 Array = npt.NDArray[Any]
 
 _library: Any = safetensors  # compiled, and without types
+
+MOST_HEADER = 4_000_000  # bytes; ours of ResNet-152 has 0.1 MB, the library would take 100 MB of JSON
 
 
 def read(path: Path) -> dict[str, Array]:
@@ -42,11 +46,31 @@ def texts(path: Path) -> dict[str, str]:
 @contextmanager
 def _open(path: Path) -> Generator[Any]:
     try:
+        _check_header(path)
         with _library.safe_open(path, framework="numpy") as file:
             yield file
-    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a type that NumPy lacks
+    except (SafetensorError, OSError, ValueError, RecursionError, AttributeError) as error:
+        # AttributeError: a type that NumPy lacks; the other two come from a header that is not JSON
         raise WeightsError(
             f"{path} cannot be read as a safetensors file: {error}",
             code="WEIGHTS-UNREADABLE",
             hint="Check the path; copy or download the file again.",
         ) from None
+
+
+def _check_header(path: Path) -> None:
+    """What the library leaves to chance: how long the header is, and names that are given twice."""
+    with opened(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise ValueError(f"a header of {length} bytes")
+        header = json.loads(file.read(length), object_pairs_hook=_without_repeats)
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no JSON object")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a header that gives a name twice")
+    return found

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +16,14 @@ from verydeep.errors import WeightsError
 from verydeep.families.alexnet import alexnet
 from verydeep.families.googlenet import googlenet_bn
 from verydeep.families.resnet import UNITS, resnet
-from verydeep.families.vgg import vgg
-from verydeep.spec import (
-    LRN,
-    BatchNorm,
-    Conv,
-    Dropout,
-    Flatten,
-    Layer,
-    Linear,
-    Network,
-    PadChannels,
-    Parallel,
-    Pool,
-    ReLU,
-    Tanh,
-    walk,
-)
+from verydeep.preprocessing import Preprocessing
+from verydeep.spec import Flatten, Network, walk
+from verydeep.weights import imagenet
 from verydeep.weights.fit import AnyArray, refuse_misfit, renamed, shapes
+from verydeep.weights.form import Form, as_vgg, form
 from verydeep.weights.nested import COUNTER
 
 Array = npt.NDArray[Any]
-Form = tuple[object, ...]
 
 AUXILIARY = ("aux1.", "aux2.")  # GoogLeNet's classifiers of training
 
@@ -76,12 +62,29 @@ def to_torchvision(network: Network, weights: Mapping[str, Array]) -> dict[str, 
         WeightsError: torchvision has no such network, or `weights` are not those of `network`.
     """
     refuse_misfit(shapes(network), weights, of=network.name)
-    state: dict[str, Array] = {}
-    for name, key in names(network).items():
-        state[key] = weights[name]
+    return with_counters({key: weights[name] for name, key in names(network).items()})
+
+
+def with_counters(state: Mapping[str, Array]) -> dict[str, Array]:
+    """`state` and, behind each `running_var`, the `num_batches_tracked` that PyTorch's batch norm has, 0."""
+    complete: dict[str, Array] = {}
+    for key, array in state.items():
+        complete[key] = array
         if key.endswith(".running_var"):
-            state[key.replace("running_var", COUNTER)] = np.array(0)
-    return state
+            complete[key.replace("running_var", COUNTER)] = np.array(0)
+    return complete
+
+
+def preprocessing(network: Network) -> Preprocessing | None:
+    """How torchvision feeds its own weights: `ImageClassification(crop_size=224)`; GoogLeNet's in another range.
+
+    The file does not tell which of torchvision's weights it holds: the IMAGENET1K_V2 weights of ResNets were measured
+    with a shorter side of 232, and fine-tuned ones as their makers saw fit.
+    """
+    record = imagenet.MEAN_AND_DEVIATION
+    if form(network) in _googlenets():  # `transform_input`: its weights come from TensorFlow, for numbers from -1 to 1
+        record = replace(record, mean=(127.5,) * 3, std=(127.5,) * 3)
+    return imagenet.where_it_applies(record, network)
 
 
 def names(network: Network) -> dict[str, str]:
@@ -96,12 +99,12 @@ def names(network: Network) -> dict[str, str]:
 
 def _places(network: Network) -> dict[str, str]:
     """The module of torchvision's that each layer with weights is."""
-    form = _form(network)
-    for sequential in (_as_vgg(network), alexnet()):
-        if form == _form(sequential):
+    found = form(network)
+    for sequential in (as_vgg(network), alexnet()):
+        if found == form(sequential):
             return _by_position(sequential)
     for others, place in ((_googlenets(), _googlenet), (_resnets(), _resnet)):
-        if form in others:
+        if found in others:
             return {step.layer.name: place(step.layer.name) for step in walk(network)}
     raise WeightsError(
         f"{network.name} has no torchvision form",
@@ -113,46 +116,12 @@ def _places(network: Network) -> dict[str, str]:
 
 @cache
 def _googlenets() -> tuple[Form, ...]:
-    return (_form(googlenet_bn()),)
+    return (form(googlenet_bn()),)
 
 
 @cache
 def _resnets() -> tuple[Form, ...]:
-    return tuple(_form(resnet(depth)) for depth in UNITS)
-
-
-def _form(network: Network) -> Form:
-    """What must be equal in two networks for them to differ only in sizes that a user chooses."""
-    return tuple(form for step in walk(network) for form in _layer_form(step.layer))
-
-
-def _layer_form(layer: Layer) -> Form:
-    match layer:
-        case Conv():
-            return (replace(layer, channels=1),)
-        case Linear():
-            return (replace(layer, features=1),)
-        case Dropout():
-            return ()  # our VGG leaves a rate of 0 out, torchvision's has the layer
-        case Parallel():
-            return (layer.name, layer.join)
-        case Pool() | BatchNorm() | ReLU() | Tanh() | LRN() | Flatten() | PadChannels():
-            return (layer,)
-    assert_never(layer)
-
-
-def _as_vgg(network: Network) -> Network:
-    """The VGG with as many convolutions in each block and as many fully connected layers as `network`."""
-    *body, head = network.blocks
-    counts = [sum(isinstance(layer, Conv) for layer in block.layers) for block in body]
-    hidden = sum(isinstance(layer, Linear) for layer in head.layers) - 1
-    is_normalised = any(isinstance(step.layer, BatchNorm) for step in walk(network))
-    return vgg(
-        tuple((count, 1) for count in counts if count),
-        input=network.input,
-        fc=(1,) * hidden,
-        batch_norm=is_normalised,
-    )
+    return tuple(form(resnet(depth)) for depth in UNITS)
 
 
 def _by_position(network: Network) -> dict[str, str]:

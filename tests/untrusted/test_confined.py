@@ -1,0 +1,158 @@
+"""The child that reads MAT, HDF5, Caffe and MXNet files, taken over by its file: what it can do, what it can say."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.untrusted.conftest import ENVIRONMENT
+from tests.untrusted.corpus.valid import files
+from verydeep.errors import ConfigError, WeightsError
+from verydeep.weights import confined, file_kinds, frames
+
+ROOT = Path(__file__).parents[2]
+FALSEHOODS = [
+    line.split('"')[1]
+    for line in Path(__file__).with_name("hostile_parser.py").read_text().split("def falsehood")[1].splitlines()
+    if line.strip().startswith("case ")
+]
+
+
+@pytest.fixture
+def taken_over(monkeypatch, tmp_path):
+    """Reads a file with the hostile parser; returns what the parent says."""
+    start = confined.START.replace(
+        "main(sys.argv[2])",
+        f"import verydeep.weights.confined_child as c; sys.path.append({str(ROOT)!r}); "
+        "c.PARSERS['mat'] = 'tests.untrusted.hostile_parser'; main(sys.argv[2])",
+    )
+    monkeypatch.setattr(confined, "START", start)
+
+    def read(order: str) -> str:
+        path = tmp_path / "order"
+        path.write_text(order)
+        with path.open("rb") as file:
+            try:
+                arrays, _ = confined.read(file, kind="mat")
+            except WeightsError as error:
+                assert error.code.startswith("WEIGHTS-")
+                assert str(error).isprintable()
+                return error.message
+        return f"read: {arrays['leak'].tobytes()!r}"
+
+    return read
+
+
+def test_an_obedient_parser_is_believed(taken_over):
+    assert taken_over("nothing").startswith("read")
+
+
+def test_no_file_can_be_opened_written_or_made(taken_over, tmp_path):
+    secret, new = tmp_path / "secret", tmp_path / "new"
+    secret.write_text("SECRET")
+    assert "Too many open files" in taken_over(f"open {secret}")
+    assert "Too many open files" in taken_over(f"write {secret}")
+    assert "Too many open files" in taken_over(f"write {new}")
+    assert "Bad file descriptor" in taken_over("append")
+    assert secret.read_text() == "SECRET"
+    assert not new.exists()
+
+
+def test_nothing_can_be_reached_by_network(taken_over):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        assert "Too many open files" in taken_over(f"connect {server.getsockname()[1]}")
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_no_program_can_be_started(taken_over, tmp_path):
+    new = tmp_path / "new"
+    for word in ("start", "exec"):
+        assert not taken_over(f"{word} {new}").startswith("read")
+        assert not new.exists()
+
+
+def test_memory_and_time_are_bounded(taken_over, monkeypatch):
+    assert "more memory" in taken_over("allocate")
+    assert "too long" in taken_over("spin")
+    monkeypatch.setattr(confined, "PATIENCE", -10)
+    assert "too long" in taken_over("sleep")
+
+
+def test_a_crash_is_told(taken_over):
+    assert "made its reader crash (SIGSEGV)" in taken_over("crash")
+    assert "made its reader crash (SIGABRT)" in taken_over("abort")
+    assert "gave up" in taken_over("leave")
+    assert "(SIGINT)" in taken_over("raise")
+    assert "gave up (exit code 3)" in taken_over("quit")
+
+
+@pytest.mark.parametrize("kind", FALSEHOODS)
+def test_a_false_answer_is_refused(taken_over, kind):
+    assert not taken_over(f"say {kind}").startswith("read")
+
+
+def test_an_error_cannot_write_to_the_terminal_or_be_another(taken_over):
+    assert "\x1b" not in taken_over("say an error with control characters")
+
+
+def test_claims_are_checked_one_by_one():
+    assert frames.claims([["a", "<f4", [2, 3]]]) == [frames.Claim("a", "<f4", (2, 3), 24)]
+    for value in (None, {}, [[]], [["a", "<f4", 3]], [["a", "<f4", ["3"]]], [[3, "<f4", [3]]], [["a", "<f4", [2**48]]]):
+        with pytest.raises((ValueError, TypeError)):
+            frames.claims(value)
+
+
+def test_a_script_without_a_main_guard_may_read_from_any_folder(tmp_path):
+    for name in ("numpy.py", "json.py", "scipy.py", "verydeep.py", "sitecustomize.py"):
+        (tmp_path / name).write_text("open('canary', 'w')")
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "sound.mat").write_bytes(files()["mat"])
+    script = scripts / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom verydeep.weights.file_kinds import read\n"
+        "print(len(read(Path(__file__).with_name('sound.mat')).arrays))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, str(script)],
+        check=False,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert said.stdout == "2\n", said.stderr
+    assert not (tmp_path / "canary").exists()
+
+
+def test_no_child_is_left_behind(tmp_path):
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    path = tmp_path / "sound"
+    path.write_bytes(files()["mat"])
+    before = children.read_text()
+    file_kinds.read(path)
+    assert children.read_text() == before
+
+
+def test_a_missing_library_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.write_bytes(files()["hdf5"])
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.delitem(sys.modules, "verydeep.weights.hdf5_file", raising=False)
+    with pytest.raises(ConfigError, match=r"h5py.*pip install 'verydeep\[hdf5\]'"):
+        file_kinds.read(path)
+
+
+def test_pipes_folders_and_devices_are_refused_at_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/zero"), tmp_path / "nothing", tmp_path / ("x" * 300)):
+        with pytest.raises(WeightsError) as raised:
+            file_kinds.read(path)
+        assert raised.value.code == "WEIGHTS-UNREADABLE"
