@@ -81,6 +81,7 @@ def test_another_dropout_and_another_size_that_changes_no_array_are_the_same_net
     "network",
     [
         vd.network("vgg16_1x1"),
+        vd.network("vgg11_lrn"),
         vd.network("vgg16", fc=(512, 512)),
         vd.network("vgg16", width=0.5),
         vd.network("vgg16", input=(3, 256, 256)),

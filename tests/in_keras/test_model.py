@@ -268,6 +268,13 @@ def test_running_statistics_follow_the_formula(flat: bool):
     np.testing.assert_allclose(found["norm.running_var"], variance, rtol=1e-5)
 
 
+def test_a_single_number_has_a_running_variance():
+    net = chain(BatchNorm("norm", momentum=0.3), input=(3, 1, 1))
+    model = keras3.build(net, initial(net))
+    keras3.run(model, images(net, count=1), mode="train", taps=("norm",))
+    np.testing.assert_allclose(keras3.get_weights(model)["norm.running_var"], 0.7, rtol=1e-6)
+
+
 def test_fit_follows_the_same_formula_and_evaluation_changes_nothing():
     net = chain(BatchNorm("norm", momentum=0.3), pool("pool", "average", kernel=None), Flatten("flatten"))
     model = keras3.build(net, initial(net))

@@ -119,6 +119,9 @@ def falsehood(kind: str) -> None:
         case "an array cut":
             header(ONE)
             say(ARRAY, bytes(4), length=8)
+        case "an array of another length":
+            header(ONE)
+            say(ARRAY, bytes(8), length=4)
         case "an array missing":
             header(ONE)
         case "more behind":

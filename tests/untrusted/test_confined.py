@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,9 @@ def test_no_program_can_be_started(taken_over, tmp_path):
 
 def test_memory_and_time_are_bounded(taken_over, monkeypatch):
     assert "more memory" in taken_over("allocate")
+    begin = time.monotonic()
     assert "too long" in taken_over("spin")
+    assert time.monotonic() - begin < confined.PATIENCE  # ended by the kernel, long before the parent's patience
     monkeypatch.setattr(confined, "PATIENCE", -10)
     assert "too long" in taken_over("sleep")
 
@@ -94,6 +97,11 @@ def test_a_crash_is_told(taken_over):
 @pytest.mark.parametrize("kind", FALSEHOODS)
 def test_a_false_answer_is_refused(taken_over, kind):
     assert not taken_over(f"say {kind}").startswith("read")
+
+
+def test_arrays_that_the_file_cannot_hold_are_refused_before_they_are_made(taken_over):
+    for kind in ("many large arrays", "2**60 numbers"):
+        assert "claims more numbers than a file of" in taken_over(f"say {kind}")
 
 
 def test_an_error_cannot_write_to_the_terminal_or_be_another(taken_over):

@@ -19,6 +19,10 @@ def test_a_hostile_file_is_refused_and_the_parent_lives(refused, name):
     assert reading.child < 650 * MEGABYTE
 
 
+def test_weights_that_are_no_numbers_are_named(refused):
+    assert "conv1_1/0 is no array of numbers" in refused(hostile()["weights of structs"]).error
+
+
 def test_version_73_is_refused_with_what_to_do(refused):
     assert "'-v7'" in refused(hostile()["version 7.3"]).error
 

@@ -14,8 +14,8 @@ from flax.typing import PrecisionLike
 
 from verydeep import spec
 from verydeep.backends import flax_nnx_layers as layers
+from verydeep.backends import refusals
 from verydeep.backends.numpy_reference import Mode
-from verydeep.errors import ConfigError
 from verydeep.spec import Layer, Network, Signal, walk
 from verydeep.weights import fit, nested
 
@@ -42,7 +42,8 @@ def build(
         WeightsError: names or shapes of `arrays` are not those of the network.
         ConfigError: a layer or block has a name that Flax needs for itself.
     """
-    _check_names(network)
+    # Children are attributes of their module, beside `train`, `eval` and all that Flax has there.
+    refusals.refuse_taken(network, taken={*dir(layers.Sequential({})), "network"}, by="Flax")
     signals = {step.layer.name: step.before for step in walk(network)}
     maker = _Maker(signals, nnx.Rngs(seed), precision)
     model = Model({block.name: maker.sequence(block.layers) for block in network.blocks}, network)
@@ -75,14 +76,7 @@ def get_weights(model: nnx.Module) -> dict[str, Array]:
 
 def network_of(model: nnx.Module) -> Network:
     """The description of a model that `build` gave; ConfigError for any other module."""
-    network = getattr(model, "network", None)
-    if not isinstance(network, Network):
-        raise ConfigError(
-            f"this {type(model).__name__} was not built from a network's description",
-            code="MODEL-FOREIGN",
-            hint="Build one with verydeep.build.",
-        )
-    return network
+    return refusals.description(model, getattr(model, "network", None))
 
 
 def run(model: nnx.Module, images: Array, *, mode: Mode, taps: Iterable[str]) -> dict[str, Array]:
@@ -119,14 +113,7 @@ def features(model: nnx.Module, images: jax.Array, *, taps: Iterable[str]) -> di
     Raises:
         ConfigError: no layer has this name, or the model is not what `build` gave.
     """
-    network = network_of(model)
-    names = [step.layer.name for step in walk(network)]
-    wanted = tuple(dict.fromkeys(taps))
-    for name in wanted:
-        if name not in names:
-            raise ConfigError(
-                f"{network.name} has no layer {name!r}", code="LAYER-UNKNOWN", hint=f"Its layers: {', '.join(names)}."
-            )
+    wanted = refusals.known(network_of(model), taps)
     kept: dict[str, jax.Array] = {}
     outputs = _outputs(model, images)
     while len(kept) < len(wanted):
@@ -164,18 +151,6 @@ def _outputs_of_sequence(
             x = layer(x)
         yield name, x
     return x
-
-
-def _check_names(network: Network) -> None:
-    """Children are attributes of their module, beside `train`, `eval` and all that Flax has there."""
-    taken = {*dir(layers.Sequential({})), "network"}
-    for name in (*(block.name for block in network.blocks), *(step.layer.name for step in walk(network))):
-        if name in taken:
-            raise ConfigError(
-                f"{network.name}: Flax has a use of its own for the name {name!r}",
-                code="NAME-RESERVED",
-                hint="Rename the layer or block.",
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from verydeep.backends import keras3_graph
+from verydeep.backends import keras3_graph, refusals
 from verydeep.backends.keras3_plain import plain
 from verydeep.backends.numpy_reference import Mode
-from verydeep.errors import ConfigError
 from verydeep.spec import BatchNorm, Network, walk
 from verydeep.weights import fit
 
@@ -35,7 +34,6 @@ def build(network: Network, arrays: Mapping[str, Array]) -> keras.Model:
         WeightsError: names or shapes of `arrays` are not those of the network.
         ConfigError: a layer has a name that Keras cannot take.
     """
-    fit.refuse_misfit(fit.shapes(network), arrays, of=network.name)  # before Keras makes weights of its own
     model = keras3_graph.model(network)
     model.network = network
     set_weights(model, arrays)
@@ -67,14 +65,7 @@ def get_weights(model: keras.Model) -> dict[str, Array]:
 
 def network_of(model: keras.Model) -> Network:
     """The description of a model that `build` gave; ConfigError for any other model."""
-    network = getattr(model, "network", None)
-    if not isinstance(network, Network):
-        raise ConfigError(
-            f"this {type(model).__name__} was not built from a network's description",
-            code="MODEL-FOREIGN",
-            hint="Build one with verydeep.build.",
-        )
-    return network
+    return refusals.description(model, getattr(model, "network", None))
 
 
 def run(model: keras.Model, images: Array, *, mode: Mode, taps: Iterable[str]) -> dict[str, Array]:
@@ -89,16 +80,7 @@ def run(model: keras.Model, images: Array, *, mode: Mode, taps: Iterable[str]) -
     Raises:
         ConfigError: no layer has this name, or the model is not what `build` gave.
     """
-    network = network_of(model)
-    places = [step.layer.name for step in walk(network)]
-    wanted = tuple(dict.fromkeys(taps))
-    for name in wanted:
-        if name not in places:
-            raise ConfigError(
-                f"{network.name} has no layer {name!r}",
-                code="LAYER-UNKNOWN",
-                hint=f"Its layers: {', '.join(places)}.",
-            )
+    wanted = refusals.known(network_of(model), taps)
     if not wanted:
         return {}
     reader = keras.Model(model.input, {name: model.get_layer(name).output for name in wanted})

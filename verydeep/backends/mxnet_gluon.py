@@ -14,9 +14,9 @@ from mxnet.gluon import nn
 from mxnet.gluon.contrib.nn import HybridConcurrent
 
 from verydeep.backends import mxnet_layers as layers
+from verydeep.backends import refusals
 from verydeep.backends.mxnet_windows import axes_beyond
 from verydeep.backends.numpy_reference import Mode
-from verydeep.errors import ConfigError
 from verydeep.spec import (
     LRN,
     BatchNorm,
@@ -51,7 +51,8 @@ def build(network: Network, arrays: Mapping[str, Array]) -> nn.HybridSequential:
         WeightsError: names or shapes of `arrays` are not those of the network.
         ConfigError: a layer or block has a name that Gluon needs for itself.
     """
-    _check_names(network)
+    # Children are attributes of their block, beside `name`, `params` and all that Gluon has there.
+    refusals.refuse_taken(network, taken={*dir(nn.HybridSequential()), "network"}, by="MXNet")
     signals = {step.layer.name: step.before for step in walk(network)}
     model = nn.HybridSequential(prefix="")
     for block in network.blocks:
@@ -86,14 +87,7 @@ def get_weights(model: nn.HybridSequential) -> dict[str, Array]:
 
 def network_of(model: gluon.Block) -> Network:
     """The description of a model that `build` gave; ConfigError for any other block."""
-    network = getattr(model, "network", None)
-    if not isinstance(network, Network):
-        raise ConfigError(
-            f"this {type(model).__name__} was not built from a network's description",
-            code="MODEL-FOREIGN",
-            hint="Build one with verydeep.build.",
-        )
-    return network
+    return refusals.description(model, getattr(model, "network", None))
 
 
 def run(model: nn.HybridSequential, images: Array, *, mode: Mode, taps: Iterable[str]) -> dict[str, Array]:
@@ -111,12 +105,7 @@ def run(model: nn.HybridSequential, images: Array, *, mode: Mode, taps: Iterable
     """
     network = network_of(model)
     places = nested.places(network)
-    wanted = tuple(dict.fromkeys(taps))
-    for name in wanted:
-        if name not in places:
-            raise ConfigError(
-                f"{network.name} has no layer {name!r}", code="LAYER-UNKNOWN", hint=f"Its layers: {', '.join(places)}."
-            )
+    wanted = refusals.known(network, taps)
     if not wanted:
         return {}
     dtype, device = _numbers(model)
@@ -158,18 +147,6 @@ def _parameters(model: nn.HybridSequential) -> dict[str, gluon.Parameter]:
     """The model's own parameters by canonical name."""
     found = model.collect_params()
     return {name: found[key] for name, key in symbol_names(network_of(model)).items()}
-
-
-def _check_names(network: Network) -> None:
-    """Children are attributes of their block, beside `name`, `params` and all that Gluon has there."""
-    taken = {*dir(nn.HybridSequential()), "network"}
-    for name in (*(block.name for block in network.blocks), *(step.layer.name for step in walk(network))):
-        if name in taken:
-            raise ConfigError(
-                f"{network.name}: MXNet has a use of its own for the name {name!r}",
-                code="NAME-RESERVED",
-                hint="Rename the layer or block.",
-            )
 
 
 def _sequence(sequence_layers: tuple[Layer, ...], signals: Mapping[str, Signal]) -> nn.HybridSequential:

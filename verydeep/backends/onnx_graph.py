@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from verydeep import spec_json
+from verydeep.backends import refusals
 from verydeep.backends.numpy_reference import Mode
 from verydeep.backends.onnx_nodes import OPSET, RUNNING, after_batch, sequence
 from verydeep.errors import ConfigError, WeightsError
@@ -78,13 +79,7 @@ def get_weights(model: ModelProto) -> dict[str, Array]:
 def network_of(model: ModelProto) -> Network:
     """The description of a model that `build` gave; ConfigError for any other."""
     text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
-    if text is None:
-        raise ConfigError(
-            f"this {type(model).__name__} was not built from a network's description",
-            code="MODEL-FOREIGN",
-            hint="Build one with verydeep.build.",
-        )
-    return spec_json.loads(text)
+    return refusals.description(model, None if text is None else spec_json.loads(text))
 
 
 def run(model: ModelProto, images: Array, *, mode: Mode, taps: Iterable[str], seed: int = 0) -> dict[str, Array]:
@@ -104,8 +99,7 @@ def run(model: ModelProto, images: Array, *, mode: Mode, taps: Iterable[str], se
             single number for each channel.
     """
     network = network_of(model)
-    wanted = list(dict.fromkeys(taps))
-    _refuse_unknown(network, wanted)
+    wanted = list(refusals.known(network, taps))
     if mode == "eval":
         return _compute(model, images, wanted)
     _refuse_single(network, images)
@@ -228,17 +222,6 @@ def _refuse_one_size(network: Network, size: Size | None) -> None:
             code="SIZE-FIXED",
             hint="Take its dense form, verydeep.dense.",
         )
-
-
-def _refuse_unknown(network: Network, names: Iterable[str]) -> None:
-    places = [step.layer.name for step in walk(network)]
-    for name in names:
-        if name not in places:
-            raise ConfigError(
-                f"{network.name} has no layer {name!r}",
-                code="LAYER-UNKNOWN",
-                hint=f"Its layers: {', '.join(places)}.",
-            )
 
 
 def _refuse_single(network: Network, images: Array) -> None:

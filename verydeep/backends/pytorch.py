@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from verydeep.backends import refusals
 from verydeep.errors import ConfigError
 from verydeep.spec import (
     LRN,
@@ -53,7 +54,8 @@ def build(
         raise ConfigError(
             f"layout {layout!r} is unknown", code="LAYOUT-UNKNOWN", hint="Choose channels_first or channels_last."
         )
-    _check_names(network)
+    # Children are attributes of their module, beside `forward`, `training` and all that PyTorch has there.
+    refusals.refuse_taken(network, taken={*dir(nn.Sequential()), "network"}, by="PyTorch")
     signals = {step.layer.name: step.before for step in walk(network)}
     with torch.device("meta"):  # shapes only: the arrays below are the first numbers the model ever holds
         model = nn.Sequential(OrderedDict((block.name, _sequence(block.layers, signals)) for block in network.blocks))
@@ -95,14 +97,7 @@ def get_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
 
 def network_of(model: nn.Module) -> Network:
     """The description of a model that `build` gave; ConfigError for any other module."""
-    network = getattr(model, "network", None)
-    if not isinstance(network, Network):
-        raise ConfigError(
-            f"this {type(model).__name__} was not built from a network's description",
-            code="MODEL-FOREIGN",
-            hint="Build one with verydeep.build.",
-        )
-    return network
+    return refusals.description(model, getattr(model, "network", None))
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -125,14 +120,7 @@ def run(model: nn.Module, images: Tensor, *, taps: Iterable[str] = ()) -> dict[s
     """
     network = network_of(model)
     places = nested.places(network)
-    wanted = tuple(dict.fromkeys(taps))
-    for name in wanted:
-        if name not in places:
-            raise ConfigError(
-                f"{network.name} has no layer {name!r}",
-                code="LAYER-UNKNOWN",
-                hint=f"Its layers: {', '.join(places)}.",
-            )
+    wanted = refusals.known(network, taps)
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:
@@ -241,18 +229,6 @@ class ZeroChannels(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, before + c + after, h, w)."""
         return functional.pad(x, (0, 0, 0, 0, self.before, self.after))
-
-
-def _check_names(network: Network) -> None:
-    """Children are attributes of their module, beside `forward`, `training` and all that PyTorch has there."""
-    taken = {*dir(nn.Sequential()), "network"}
-    for name in (*(block.name for block in network.blocks), *(step.layer.name for step in walk(network))):
-        if name in taken:
-            raise ConfigError(
-                f"{network.name}: PyTorch has a use of its own for the name {name!r}",
-                code="NAME-RESERVED",
-                hint="Rename the layer or block.",
-            )
 
 
 def _sequence(layers: tuple[Layer, ...], signals: Mapping[str, Signal]) -> nn.Sequential:

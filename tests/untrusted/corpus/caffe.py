@@ -70,7 +70,7 @@ def hostile() -> dict[str, bytes]:
         "numbers of two widths": NAME + layer("a", shape(2) + varint(5 << 3 | 1) + struct.pack("<d", 1.0)),
         "a name twice": NAME + sound + sound,
         "a thousand blobs": NAME + layer("a", *[blob(BIAS)] * 1000),
-        "20,000 layers": NAME + b"".join(layer(f"l{number}") for number in range(20_000)),
+        "20,000 layers": NAME + b"".join(layer(f"l{number}") for number in range(20_000)) + sound,
         "a name that is no text": NAME + field(100, field(1, b"\xff\xfe\n") + field(7, blob(BIAS))),
         "a name of a megabyte": NAME + layer("a" * 1_000_000, blob(BIAS)),
         "a Python layer": NAME + layer("evil", kind="Python") + sound,
