@@ -182,6 +182,15 @@ def test_a_name_that_stands_for_a_private_address_is_not_followed(monkeypatch, a
     assert len(web.asked) == 1
 
 
+def test_a_public_server_without_https_is_not_followed(monkeypatch):
+    web = Web({"http://hub.org/a": "http://cdn.net/c", "http://cdn.net/c": b"content"})
+    monkeypatch.setattr(fetch, "_opener", lambda: web)
+    resolved(monkeypatch, {"cdn.net": "93.184.216.34"})
+    with pytest.raises(WeightsError, match="which is not https"):
+        fetch.small("http://hub.org/a", most=100)
+    assert len(web.asked) == 1
+
+
 # What the hub says of its files
 
 

@@ -21,9 +21,11 @@ def say(letter: bytes, content: bytes, length: int | None = None) -> None:
     os.write(1, FRAME.pack(letter, len(content) if length is None else length) + content)
 
 
-def header(value: object) -> None:
-    """Announce arrays."""
+def header(value: object, *sizes: int) -> None:
+    """Announce arrays; then send as many of these sizes in bytes."""
     say(HEADER, json.dumps(value).encode())
+    for size in sizes:
+        say(ARRAY, bytes(size))
 
 
 def parse(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,25 +94,25 @@ def falsehood(kind: str) -> None:
         case "no names":
             header({"arrays": [["<f4", [2]]], "about": {}})
         case "a name twice":
-            header({"arrays": ONE["arrays"] * 2, "about": {}})
+            header({"arrays": ONE["arrays"] * 2, "about": {}}, 8, 8)
         case "a name of control characters":
-            header({"arrays": [["\x1b[2J", "<f4", [2]]], "about": {}})
+            header({"arrays": [["\x1b[2J", "<f4", [2]]], "about": {}}, 8)
         case "objects":
-            header({"arrays": [["a", "|O8", [2]]], "about": {}})
+            header({"arrays": [["a", "|O8", [2]]], "about": {}}, 16)
         case "a type that is code":
             header({"arrays": [["a", "os.system", [2]]], "about": {}})
         case "a negative length":
             header({"arrays": [["a", "<f4", [-2]]], "about": {}})
         case "a length of true":
-            header({"arrays": [["a", "<f4", [True]]], "about": {}})
+            header({"arrays": [["a", "<f4", [True]]], "about": {}}, 4)
         case "a fraction":
-            header({"arrays": [["a", "<f4", [2.0]]], "about": {}})
+            header({"arrays": [["a", "<f4", [2.0]]], "about": {}}, 8)
         case "2**60 numbers":
             header({"arrays": [["a", "<f4", [2**30, 2**30]]], "about": {}})
         case "many large arrays":
             header({"arrays": [[f"a{number}", "<f4", [2**20]] for number in range(1000)], "about": {}})
         case "a hundred axes":
-            header({"arrays": [["a", "<f4", [1] * 100]], "about": {}})
+            header({"arrays": [["a", "<f4", [1] * 100]], "about": {}}, 4)
         case "about that is a list":
             header({"arrays": [], "about": []})
         case "an array too short":

@@ -1,5 +1,6 @@
 """The child that reads MAT, HDF5, Caffe and MXNet files, taken over by its file: what it can do, what it can say."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from tests.untrusted.conftest import ENVIRONMENT
 from tests.untrusted.corpus.valid import files
-from verydeep.errors import ConfigError, WeightsError
+from verydeep.errors import ConfigError, ResourceError, WeightsError
 from verydeep.weights import confined, file_kinds, frames
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +105,10 @@ def test_arrays_that_the_file_cannot_hold_are_refused_before_they_are_made(taken
         assert "claims more numbers than a file of" in taken_over(f"say {kind}")
 
 
+def test_an_error_of_a_gigabyte_is_not_waited_for(taken_over):
+    assert "false answer" in taken_over("say an error of 1 GB")
+
+
 def test_an_error_cannot_write_to_the_terminal_or_be_another(taken_over):
     assert "\x1b" not in taken_over("say an error with control characters")
 
@@ -146,6 +151,17 @@ def test_no_child_is_left_behind(tmp_path):
     before = children.read_text()
     file_kinds.read(path)
     assert children.read_text() == before
+
+
+def test_a_system_without_room_for_the_child_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    path = tmp_path / "sound"
+    path.write_bytes(files()["mat"])
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(ResourceError, match="no process can be started to read the file"):
+        file_kinds.read(path)
 
 
 def test_a_missing_library_is_one_line(tmp_path, monkeypatch):

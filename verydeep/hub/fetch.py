@@ -185,8 +185,7 @@ def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return []
-    places = [ipaddress.ip_address(text) for text in sorted(found)]
-    return [getattr(place, "ipv4_mapped", None) or place for place in places]
+    return [ipaddress.ip_address(text) for text in sorted(found)]
 
 
 def _check_range(address: str, headers: Message, *, start: int) -> None:

@@ -8,7 +8,7 @@ parent survives whatever the child does.
 
 import json
 import os
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -23,19 +23,18 @@ import numpy.typing as npt
 
 import verydeep
 from verydeep import extras
-from verydeep.errors import VerydeepError, WeightsError
+from verydeep.errors import ResourceError, VerydeepError, WeightsError
 from verydeep.weights import frames, refusals
 from verydeep.weights.confined_child import PARSERS, cpu_seconds
 
 Array = npt.NDArray[Any]
 
-# -I: no variable and no folder of the user's decides what is imported; -S: no start-up hooks of installed packages.
+# -I: no variable and no folder of the user decides what is imported; -S: no start-up hooks of packages; -B: no .pyc files.
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from verydeep.weights.confined_child import main; main(sys.argv[2])"
 )
 PATIENCE = 30  # seconds that a machine may be busy with other things
-PIPE = 1 << 20  # bytes that may wait between child and parent
 CODES = ("WEIGHTS-CODE", "WEIGHTS-CORRUPT", "WEIGHTS-DTYPE", "WEIGHTS-FORMAT")  # what a child may say
 
 
@@ -45,6 +44,7 @@ def read(file: BinaryIO, *, kind: str) -> tuple[dict[str, Array], dict[str, Any]
     Raises:
         WeightsError: the file is damaged, holds what is not read here, or made its reader crash or take too long.
         ConfigError: the package that reads such files is not installed.
+        ResourceError: the system has no room for one more process.
     """
     if kind in ("hdf5", "keras"):
         extras.load(PARSERS[kind], extra="hdf5")  # says what to install before anything is started
@@ -60,15 +60,21 @@ def _child(file: BinaryIO, kind: str) -> Generator[subprocess.Popen[bytes]]:
     places = [str(Path(place).absolute()) for place in sys.path if place] + [root]
     # HDF5 would load filters from a folder of plug-ins; one thread, because each one reserves memory.
     environment = os.environ | {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", START, json.dumps(places), kind],
-        stdin=file,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        bufsize=0,
-        pipesize=PIPE,
-    )
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-c", START, json.dumps(places), kind],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            bufsize=0,
+        )
+    except OSError as error:
+        raise ResourceError(
+            f"no process can be started to read the file: {error.strerror}",
+            code="RESOURCE",
+            hint="Make room, then try again.",
+        ) from None
     try:
         yield child
     finally:
@@ -85,8 +91,8 @@ class _Answers:
         self.deadline = deadline
         self.size = size
         self.pipe = cast("BinaryIO", child.stdout).fileno()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.pipe, selectors.EVENT_READ)
+        self.poll = select.poll()
+        self.poll.register(self.pipe, select.POLLIN)
 
     def content(self) -> tuple[dict[str, Array], dict[str, Any]]:
         header = self._header()
@@ -146,7 +152,7 @@ class _Answers:
 
     def _some(self, view: memoryview) -> int:
         """Read what there is into `view`; 0 at the end."""
-        if not self.selector.select(max(0.0, self.deadline - time.monotonic())):
+        if not self.poll.poll(1000 * max(0.0, self.deadline - time.monotonic())):
             raise refusals.damaged("reading it took too long")
         return os.readv(self.pipe, [view])
 
