@@ -18,6 +18,19 @@ if os.environ.get("CI"):
 
 GOLDEN = Path(__file__).parent / "golden"
 
+MAY_LACK = ("strace", "/dev/full", "/proc", "mount")  # words in the reasons for which a machine of CI may skip a test
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a framework or the real images must not be missing: a test skipped for that is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:  # a worker of pytest-xdist reports nothing itself
+        return
+    reasons = {str(report.longrepr[2]) for report in reporter.stats.get("skipped", [])}
+    if unexpected := sorted(reason for reason in reasons if not any(word in reason for word in MAY_LACK)):
+        reporter.write_line(f"skipped in CI: {'; '.join(unexpected)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

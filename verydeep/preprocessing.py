@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from verydeep.errors import ConfigError
 
+MOST = 16_384  # pixels of a side: beyond is no photograph, but a way to fill the memory
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -32,7 +34,9 @@ class Preprocessing:
         _require(channels is not None, f"color must be RGB, BGR or grey, got {self.color!r}")
         _require(self.channels == channels, f"{self.color} images have {channels} channels, got {self.channels}")
         _require(len(self.size) == 2 and min(self.size) >= 1, f"size must be (height, width), got {self.size}")
+        _require(max(self.size) <= MOST, f"size must be at most {MOST} pixels, got {self.size}")
         _require(self.resize is None or self.resize >= 1, f"resize must be a number of pixels, got {self.resize}")
+        _require(self.resize is None or self.resize <= MOST, f"resize must be at most {MOST}, got {self.resize}")
         _require(self.crop in ("center", "none"), f"crop must be center or none, got {self.crop!r}")
         _require(self.interpolation == "bilinear", f"interpolation must be bilinear, got {self.interpolation!r}")
         _require(len(self.mean) == channels, f"mean must have {channels} values, got {len(self.mean)}")

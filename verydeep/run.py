@@ -12,7 +12,7 @@ from torch import nn
 
 from verydeep.backends import pytorch
 from verydeep.errors import ConfigError, WeightsError
-from verydeep.preprocessing import Preprocessing, from_json
+from verydeep.preprocessing import Preprocessing
 from verydeep.run_files import CONFIG, METRICS, MODEL, RESULT, lacking
 from verydeep.settings.config import Config, checked
 from verydeep.settings.sources import from_yaml
@@ -40,7 +40,7 @@ class Run:
             raise ConfigError(
                 f"{self.path} is a model without its training run",
                 code="RUN-NONE",
-                hint="Name the data set to evaluate on; only a folder that `verydeep train` wrote has a report.",
+                hint="Name the data set too; `report` and `push` take a folder that `verydeep train` wrote.",
             )
         return self.settings
 
@@ -99,11 +99,12 @@ def _model(path: Path, *, file: Path) -> Run:
     hint = f"Weights from elsewhere become a model's file with: verydeep import {_typed(file)}"
     try:
         model = canonical.load(file)
+        preprocessing = canonical.preprocessing_of(model.network, model.preprocessing)
     except WeightsError as error:
         if path == file and error.code in ("WEIGHTS-NO-RECORD", "WEIGHTS-UNREADABLE"):
             error.hint = hint
         raise
-    if model.preprocessing is None:
+    if preprocessing is None:
         raise WeightsError(
             f"{file} does not say how images become its input", code="WEIGHTS-NO-PREPROCESSING", hint=hint
         )
@@ -112,7 +113,7 @@ def _model(path: Path, *, file: Path) -> Run:
         settings=None,
         network=model.network,
         weights=model.weights,
-        preprocessing=from_json(model.preprocessing),
+        preprocessing=preprocessing,
         classes=model.classes,
         history=(),
         result={},

@@ -102,6 +102,25 @@ def test_ranges_measured_on_black_images_are_found_out(
     assert "360 test images; time of a batch of 16, engines in turn" in shown
 
 
+@pytest.mark.parametrize("least", ["0", "0.9"])
+def test_integers_that_fail_in_a_batch_of_seven_are_found_out(
+    least: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    original = to_onnx.runner
+
+    def runner(path: Path) -> Any:
+        compute = original(path)
+        rounded = path.parent.name == "int8"
+        return lambda images: compute(images) * (np.nan if rounded and len(images) == 7 else 1)
+
+    monkeypatch.setattr(to_onnx, "runner", runner)
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(run.path), "--int8", "--out", str(tmp_path / "model.onnx"), "--least-agreement", least])
+    assert ended.value.code == 8
+    assert "[EXPORT-MISMATCH]: the exported file is not the model: at batch 7 of 8x8 a logit" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_comparison_counts_what_each_engine_says():
     labels = np.array([0, 1, 1, 0])
     images = Labelled(np.zeros((4, 1, 2, 2), np.uint8), labels)

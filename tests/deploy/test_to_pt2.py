@@ -1,11 +1,13 @@
 """A .pt2 file is the model, for those who have PyTorch and not us."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import verydeep as vd
 from tests.deploy.bundles import SHARE, apart
@@ -67,6 +69,26 @@ def test_a_network_whose_operations_depend_on_the_size_is_refused(tmp_path: Path
     with pytest.raises(VerificationError, match="the exported graph does not take images of ") as caught:
         to_pt2.runner(tmp_path / "model.pt2")(np.zeros((1, *bundle.network.input), np.float32))
     assert (caught.value.code, caught.value.exit_code) == ("EXPORT-MISMATCH", 8)
+
+
+@pytest.mark.parametrize("step", ["export", "save"])
+def test_what_pytorch_cannot_do_is_one_line(step, tmp_path, monkeypatch, capsys):
+    def fail(*_: object, **__: object) -> None:
+        raise AttributeError("no such operation\nand a page about it")
+
+    monkeypatch.setattr(torch.export, step, fail)
+    code, line = refused(saved(untrained(SMALL), tmp_path), "pt2", capsys)
+    assert code == 2
+    assert line.startswith("[EXPORT-NETWORK]: PyTorch makes no graph of vgg_pixels: no such operation. Export it with")
+
+
+def test_a_full_disk_is_said_to_be_that(tmp_path, monkeypatch, capsys):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(to_pt2, "write_synced", full)
+    code, line = refused(saved(untrained(SMALL), tmp_path), "pt2", capsys)
+    assert (code, line[:11]) == (6, "[DISK-FULL]")
 
 
 def test_a_file_that_is_not_the_model_is_deleted(tmp_path, monkeypatch, capsys):

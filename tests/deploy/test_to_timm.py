@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from verydeep.deploy import to_timm
 from verydeep.deploy.bundle import for_rgb
 from verydeep.deploy.export import export
 from verydeep.deploy.images import spread
+from verydeep.deploy.to_timm import _share
 from verydeep.deploy.verify import model_of
-from verydeep.preprocessing import Preprocessing
 from verydeep.weights import tensor_file
 
 NETWORK = vd.network("resnet18", input=(3, 32, 32), classes=10)
@@ -60,12 +61,22 @@ def test_every_name_is_one_of_timms():
     assert set(to_timm.MODELS.values()) <= set(timm.list_models())
 
 
-@pytest.mark.parametrize("resize", [None, 8, 230, 232, 256, 257, 299, 342, 384, 480, 512, 600])
-def test_the_crop_as_a_share_gives_back_the_size_to_rescale_to(resize: int | None):
-    """timm rescales to floor(size / crop_pct)."""
-    size = 224 if resize is None or resize > 224 else resize
-    record = Preprocessing(3, (size, size), resize, "center", (0.0,) * 3, (1.0,) * 3, "RGB")
-    assert math.floor(size / to_timm._transform(record)["crop_pct"]) == (resize or size)
+def test_the_crop_as_a_share_gives_back_every_size_to_rescale_to():
+    """timm rescales to floor(size / crop_pct); 32 of 93 is one of the pairs where the plain share loses a pixel."""
+    for size in range(8, 600):
+        lost = [resize for resize in range(size, 2 * size + 90) if math.floor(size / _share(size, resize)) != resize]
+        assert lost == [], size
+    assert math.floor(32 / (32 / 93)) == 92
+
+
+def test_an_image_that_keeps_its_own_size_is_said_to_be_beyond_the_transform(tmp_path: Path):
+    bundle = for_rgb(untrained(NETWORK))
+    for name, resize in (("fixed", 40), ("own", None)):
+        record = replace(bundle.preprocessing, resize=resize)
+        to_timm.write(replace(bundle, preprocessing=record), tmp_path / name, size="fixed")
+    assert json.loads(tensor_file.texts(tmp_path / "fixed")["transform"])["crop_pct"] == pytest.approx(32 / 40)
+    assert "transform_note" not in tensor_file.texts(tmp_path / "fixed")
+    assert "images of their own size" in tensor_file.texts(tmp_path / "own")["transform_note"]
 
 
 def test_a_network_that_timm_does_not_have_is_refused_in_one_line(tmp_path, capsys):

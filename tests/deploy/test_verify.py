@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verydeep.deploy.verify import BATCHES, COUNT, TOLERANCE, check
+from verydeep.deploy.verify import BATCHES, COUNT, TOLERANCE, check, check_finite_like
 from verydeep.errors import VerificationError
 
 PIXELS = [
@@ -48,21 +48,49 @@ def test_a_logit_that_is_off_is_found_though_the_classes_are_the_same():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_a_number_is_off(value: float):
-    with pytest.raises(VerificationError, match="a logit is off by"):
+    with pytest.raises(VerificationError, match="a logit is not a finite number"):
         check(lambda pixels: np.full((len(pixels), 3), value), reference=model, images=PIXELS)
 
 
 def test_another_class_is_found_though_no_logit_is_off():
-    def exported(pixels: Any) -> Any:
-        return model(pixels) + np.array([[0.4, -0.4, 0]], np.float32) * TOLERANCE * 200
-
-    def undecided(pixels: Any) -> Any:
-        logits = model(pixels)
-        logits[:, :2] = (0.500, 0.501)
-        return logits
-
     with pytest.raises(VerificationError, match="at batch 1 of 3x3 it names other classes than the model"):
-        check(lambda pixels: undecided(pixels) + exported(pixels) - model(pixels), reference=undecided, images=PIXELS)
+        check(torn, reference=lambda pixels: undecided(pixels, 1.1), images=PIXELS)
+
+
+def test_two_classes_that_the_model_itself_hardly_tells_apart_may_change_places():
+    assert check(torn, reference=lambda pixels: undecided(pixels, 0.9), images=PIXELS).error < TOLERANCE
+
+
+def undecided(pixels: Any, margin: float) -> Any:
+    """The second class is preferred to the first by so many tolerances."""
+    return np.array([[0, margin * TOLERANCE * 200, -200]] * len(pixels))
+
+
+def torn(pixels: Any) -> Any:
+    """The first class is preferred, and no logit is off by more than 0.7 of the tolerance."""
+    return np.array([[0.6 * TOLERANCE * 200, 0.5 * TOLERANCE * 200, -200]] * len(pixels))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda logits: logits[:, :2], r"it gives \(2, 2\), the model \(2, 3\)"),
+        (lambda logits: logits * np.inf, "a logit is not a finite number"),
+    ],
+)
+def test_rounded_logits_may_be_off_but_not_fewer_and_not_infinite(wrong: Any, said: str):
+    seen: list[int] = []
+
+    def rounded(pixels: Any) -> Any:
+        seen.append(len(pixels))
+        return np.round(model(pixels))
+
+    check_finite_like(rounded, reference=model, images=PIXELS)
+    assert seen == [*BATCHES, *BATCHES]
+    with pytest.raises(VerificationError, match=f"at batch 2 of 3x3 {said}"):
+        check_finite_like(
+            lambda pixels: wrong(model(pixels)) if len(pixels) == 2 else model(pixels), reference=model, images=PIXELS
+        )
 
 
 def test_another_number_of_logits_is_found():

@@ -9,9 +9,9 @@ import torch
 from torchvision.models import resnet18
 
 from verydeep.errors import VerificationError, WeightsError
-from verydeep.evaluation import references
 from verydeep.evaluation.references import REFERENCES, Reference, digest, image, is_verified
-from verydeep.weights import importing
+from verydeep.weights import imagenet
+from verydeep.weights.importing import Imported, import_weights
 
 
 @pytest.fixture(scope="module")
@@ -36,44 +36,45 @@ def known(file: Path) -> Reference:
     return Reference("torchvision", tuple(logits[:8].tolist()))
 
 
+def imported(file: Path) -> Imported:
+    """What was read, with torchvision's preprocessing, which a ResNet's file leaves open."""
+    return replace(import_weights(file), preprocessing=imagenet.MEAN_AND_DEVIATION)
+
+
 def test_a_known_file_that_computes_what_it_should_is_verified(file, known):
-    assert is_verified(file, references={digest(file): known})
+    assert is_verified(file, imported(file), references={digest(file): known})
 
 
-def test_an_unknown_file_is_not_verified_and_not_even_read(tmp_path, known):
+def test_what_was_replaced_after_reading_is_not_verified(file, known):
+    references = {digest(file): known}
+    assert not is_verified(file, import_weights(file, classes=4), references=references)
+    assert not is_verified(file, import_weights(file), references=references)  # nobody knows its preprocessing
+
+
+def test_an_unknown_file_is_not_verified(tmp_path, file, known):
     (tmp_path / "weights").write_bytes(b"anything")
-    assert not is_verified(tmp_path / "weights", references={"0" * 64: known})
+    assert not is_verified(tmp_path / "weights", imported(file), references={"0" * 64: known})
     with pytest.raises(WeightsError, match="cannot be opened"):
-        is_verified(tmp_path / "nowhere")
+        is_verified(tmp_path / "nowhere", imported(file))
 
 
-def test_a_known_file_that_computes_something_else_is_an_error(file, known, monkeypatch):
+def test_a_known_file_that_computes_something_else_is_an_error(file, known):
     wrong = Reference("torchvision", (*known.logits[:7], known.logits[7] + 0.01))
     with pytest.raises(VerificationError, match="known from torchvision, and here it is another network") as refused:
-        is_verified(file, references={digest(file): wrong})
+        is_verified(file, imported(file), references={digest(file): wrong})
     assert refused.value.exit_code == 8
-
-    def turned(path):
-        """One conversion step gone wrong: kernels turned by 180 degrees in the first layer."""
-        found = importing.import_weights(path)
-        kernel = found.weights["conv1.weight"][..., ::-1, ::-1].copy()
-        return replace(found, weights=found.weights | {"conv1.weight": kernel})
-
-    monkeypatch.setattr(references, "import_weights", turned)
+    found = imported(file)
+    kernel = found.weights["conv1.weight"][..., ::-1, ::-1].copy()  # one conversion step gone wrong
+    turned = replace(found, weights=found.weights | {"conv1.weight": kernel})
     with pytest.raises(VerificationError, match="a logit differs by"):
-        is_verified(file, references={digest(file): known})
+        is_verified(file, turned, references={digest(file): known})
 
 
 @pytest.mark.parametrize("change", [{"color": "BGR"}, {"mean": (0.0, 0.0, 0.0)}, {"resize": 224}])
-def test_a_wrong_preprocessing_is_noticed_too(file, known, monkeypatch, change):
-    def other(path):
-        found = importing.import_weights(path)
-        assert found.preprocessing is not None
-        return replace(found, preprocessing=replace(found.preprocessing, **change))
-
-    monkeypatch.setattr(references, "import_weights", other)
+def test_a_wrong_preprocessing_is_noticed_too(file, known, change):
+    other = replace(imported(file), preprocessing=replace(imagenet.MEAN_AND_DEVIATION, **change))
     with pytest.raises(VerificationError):
-        is_verified(file, references={digest(file): known})
+        is_verified(file, other, references={digest(file): known})
 
 
 def test_nothing_is_claimed_of_files_that_nobody_has_measured():

@@ -19,8 +19,9 @@ from tests.cli.command import environment
 from tests.hub.fake_hub import TOKEN, FakeHub, Repository, entry
 from verydeep.errors import ConfigError, ResourceError, WeightsError
 from verydeep.hub import fetch
-from verydeep.hub.pull import pull
+from verydeep.hub.pull import _part, pull
 from verydeep.training.lock import lock
+from verydeep.weights import canonical
 
 
 def names(folder: str) -> list[str]:
@@ -93,6 +94,33 @@ def test_two_pulls_into_one_folder_do_not_mix(hub, model):
     assert pull(model).is_dir()
 
 
+def test_a_place_to_wait_that_is_not_ours_is_not_used(hub, model, tmp_path, monkeypatch):
+    (tmp_path / "theirs").mkdir()
+    Path(".digits.pulling").symlink_to(tmp_path / "theirs")
+    with pytest.raises(ConfigError, match=r"\.digits\.pulling is a link or another user's") as refused:
+        pull(model)
+    assert refused.value.code == "OUT-TAKEN"
+    assert list((tmp_path / "theirs").iterdir()) == []
+    Path(".digits.pulling").unlink()
+    Path(".digits.pulling").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: Path().stat().st_uid + 1)
+    with pytest.raises(ConfigError, match=r"\.digits\.pulling is a link or another user's"):
+        pull(model)
+    assert hub.asked == []
+
+
+def test_what_arrives_is_not_written_through_a_link(hub, model, files, tmp_path):
+    (tmp_path / "precious").write_bytes(b"precious")
+    ready = Path(".digits.pulling") / list(hub.repositories[model].commits)[-1]
+    ready.mkdir(parents=True)
+    (ready / "model.safetensors").symlink_to(tmp_path / "precious")
+    assert (pull(model) / "model.safetensors").read_bytes() == files["model.safetensors"]
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        _part(tmp_path / "link")
+
+
 def test_a_disk_without_room_is_found_before_anything_is_fetched(hub, model, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
     with pytest.raises(ResourceError, match="not enough disk space"):
@@ -162,7 +190,7 @@ def resolved(monkeypatch, addresses: dict[str, str]) -> None:
 def test_the_token_does_not_follow_a_redirect_to_another_server(monkeypatch):
     web = Web({"https://hub.org/a": "https://hub.org/b", "https://hub.org/b": "https://cdn.net/c"})
     web.pages["https://cdn.net/c"] = b"content"
-    monkeypatch.setattr(fetch, "_opener", lambda: web)
+    monkeypatch.setattr(fetch, "_opener", lambda **_: web)
     resolved(monkeypatch, {"cdn.net": "93.184.216.34"})
     assert fetch.small("https://hub.org/a", most=100, token="secret") == b"content"
     assert web.asked == [
@@ -175,16 +203,65 @@ def test_the_token_does_not_follow_a_redirect_to_another_server(monkeypatch):
 @pytest.mark.parametrize("address", ["10.1.2.3", "127.0.0.1", "192.168.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"])
 def test_a_name_that_stands_for_a_private_address_is_not_followed(monkeypatch, address):
     web = Web({"https://hub.org/a": "https://inside.net/c", "https://inside.net/c": b"secret"})
-    monkeypatch.setattr(fetch, "_opener", lambda: web)
+    monkeypatch.setattr(fetch, "_opener", lambda **_: web)
     resolved(monkeypatch, {"inside.net": address})
     with pytest.raises(WeightsError, match=f"inside.net', which is {address}, no place on the internet"):
         fetch.small("https://hub.org/a", most=100)
     assert len(web.asked) == 1
 
 
+def test_a_name_that_is_unknown_here_is_left_to_a_proxy_and_is_otherwise_not_followed(monkeypatch):
+    web = Web({"https://hub.org/a": "https://cdn.net/c", "https://cdn.net/c": b"content"})
+    monkeypatch.setattr(fetch, "_opener", lambda **_: web)
+    resolved(monkeypatch, {})
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(WeightsError, match=r"it sends us to 'cdn\.net', a name that is unknown here") as refused:
+        fetch.small("https://hub.org/a", most=100)
+    assert (refused.value.code, len(web.asked)) == ("HUB-REDIRECT", 1)
+    monkeypatch.setenv("https_proxy", "http://proxy.org:3128")
+    assert fetch.small("https://hub.org/a", most=100) == b"content"
+    monkeypatch.setenv("no_proxy", "cdn.net")
+    with pytest.raises(WeightsError, match="unknown here"):
+        fetch.small("https://hub.org/a", most=100)
+
+
+def test_a_name_that_stands_for_another_address_when_it_is_used_is_not_spoken_to(hub, model, monkeypatch):
+    """DNS rebinding: public while it is looked at, and then this machine."""
+    real, asked = socket.getaddrinfo, []
+
+    def find(host, port, *others, **options):
+        if host != "rebound.net":
+            return real(host, port, *others, **options)
+        asked.append(host)
+        address = "93.184.216.34" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    target = f"https://rebound.net:{hub.server_port}/secret"
+    hub.fault = lambda ask: "model.safetensors" in ask.path and ask.answer(302, b"", Location=target) is None
+    with pytest.raises(
+        WeightsError, match=r"rebound\.net is not followed: it is 127\.0\.0\.1, no place on the"
+    ) as refused:
+        pull(model)
+    assert refused.value.code == "HUB-REDIRECT"
+    assert len(asked) == 2
+
+
+def test_an_answer_that_breaks_the_reader_is_told_and_not_waited_for(monkeypatch):
+    class Broken(Web):
+        def open(self, request, timeout):
+            raise LookupError("unknown encoding: evil")
+
+    monkeypatch.setattr(fetch, "_opener", lambda **_: Broken({}))
+    with pytest.raises(WeightsError, match=r"hub\.org: unknown encoding: evil") as refused:
+        fetch.small("https://hub.org/a", most=100, patience=2)
+    assert refused.value.code == "HUB-UNREACHABLE"
+
+
 def test_a_public_server_without_https_is_not_followed(monkeypatch):
     web = Web({"http://hub.org/a": "http://cdn.net/c", "http://cdn.net/c": b"content"})
-    monkeypatch.setattr(fetch, "_opener", lambda: web)
+    monkeypatch.setattr(fetch, "_opener", lambda **_: web)
     resolved(monkeypatch, {"cdn.net": "93.184.216.34"})
     with pytest.raises(WeightsError, match="which is not https"):
         fetch.small("http://hub.org/a", most=100)
@@ -283,6 +360,24 @@ def test_a_model_that_is_not_ours_is_refused_and_nothing_stays(hub, model, name,
     with pytest.raises(WeightsError, match=f"what the hub has is no model of ours: .*{said}") as refused:
         pull(model)
     assert refused.value.code == "HUB-CONTENT"
+    assert names(".") == []
+
+
+def test_a_model_that_does_not_say_how_images_become_its_input_is_refused(hub, model, run, tmp_path):
+    canonical.save(tmp_path / "bare", network=run.network, weights=run.weights)
+    hub.repositories[model].commit({"model.safetensors": (tmp_path / "bare").read_bytes()})
+    with pytest.raises(WeightsError, match="does not say how images become its input") as refused:
+        pull(model)
+    assert refused.value.code == "HUB-CONTENT"
+    assert names(".") == []
+
+
+def test_a_model_whose_record_contradicts_its_network_is_refused(hub, model, run, tmp_path):
+    record = run.preprocessing.to_json() | {"size": [5, 5], "crop": "center"}
+    canonical.save(tmp_path / "other", network=run.network, weights=run.weights, preprocessing=record)
+    hub.repositories[model].commit({"model.safetensors": (tmp_path / "other").read_bytes()})
+    with pytest.raises(WeightsError, match=r"its preprocessing makes .* x 5 x 5, and the network reads"):
+        pull(model)
     assert names(".") == []
 
 

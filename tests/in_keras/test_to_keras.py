@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from verydeep.deploy.bundle import for_pixels, of_any_size
 from verydeep.deploy.export import export
 from verydeep.deploy.verify import model_of
 from verydeep.errors import ConfigError
+from verydeep.weights.importing import import_weights
 
 SMALL = vd.vgg(((1, 4),), input=(1, 8, 8), classes=10, fc=())
 
@@ -42,6 +44,17 @@ def test_the_free_form_takes_any_batch_and_size(tmp_path: Path):
     for shape in ((1, 3, 32, 32), (7, 3, 64, 32), (2, 3, 70, 101)):
         pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
         assert apart(compute(pixels.astype(np.float32)), model(pixels)) <= SHARE
+
+
+def test_it_is_imported_again_with_what_it_says_of_itself(tmp_path: Path):
+    network = vd.network("A", input=(3, 32, 32), width=1 / 16, fc=(16, 16), classes=10)
+    bundle = untrained(network)
+    record = replace(bundle.preprocessing, mean=(0.0,) * 3)  # a mean would be a convolution more than a VGG has
+    bundle = for_pixels(replace(bundle, preprocessing=record))
+    to_keras.write(bundle, tmp_path / "model.keras", size="fixed")
+    found = import_weights(tmp_path / "model.keras", network)
+    assert (found.preprocessing, found.classes, found.notes) == (bundle.preprocessing, bundle.classes, ())
+    assert all(np.array_equal(found.weights[name], array) for name, array in bundle.weights.items())
 
 
 def test_a_network_that_keras_alone_does_not_have_is_refused(tmp_path: Path):

@@ -213,7 +213,7 @@ def main() -> None:
     """Answer until standard input ends."""
     for kind in confined_child.PARSERS.values():
         import_module(kind)
-    for codec in confined_child.CODECS:
+    for codec in (*confined_child.CODECS, "raw_unicode_escape", "unicode_escape"):
         import_module(f"encodings.{codec}")
     warnings.simplefilter("ignore")
     confined._child = forked

@@ -33,6 +33,9 @@ CONVOLUTIONS = [step.layer.name for step in walk(NET) if isinstance(step.layer, 
 MATRICES = [step.layer.name for step in walk(NET) if isinstance(step.layer, Linear)]
 PLAN = [4, 4, "M", 8, 8, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]  # as torchvision and timm write it
 
+CONVOLUTION = bytes([3 << 3, 1, 4 << 3, 3])  # of Caffe's parameters: pad 1, kernel_size 3
+POOLING = bytes([1 << 3, 0, 2 << 3, 2, 3 << 3, 2])  # MAX, kernel_size 2, stride 2
+
 MEAN, DEVIATION = 255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])  # torchvision's, RGB
 OXFORD = np.array([123.68, 116.779, 103.939])  # the mean pixel, RGB
 
@@ -109,13 +112,16 @@ def write_matconvnet(weights, file: Path, *, average=OXFORD):
     layers = []
     for step in walk(NET):
         layer = {"name": step.layer.name, "type": {ReLU: "relu", Pool: "pool"}.get(type(step.layer), "dropout")}
+        if layer["type"] == "pool":
+            layer |= {"method": "max", "pool": [2, 2], "stride": [2, 2], "pad": [0, 0, 0, 0]}
         if step.layer.name in CONVOLUTIONS + MATRICES:
             kernel = weights[f"{step.layer.name}.weight"]
             if kernel.ndim == 2:
                 kernel = kernel.reshape(-1, *(MAP if step.layer.name == "fc6" else (HIDDEN, 1, 1)))
             cells = np.empty((1, 2), object)
             cells[0] = [kernel.transpose(2, 3, 1, 0), weights[f"{step.layer.name}.bias"][None]]
-            layer |= {"type": "conv", "weights": cells}
+            layer |= {"type": "conv", "weights": cells, "stride": [1, 1]}
+            layer["pad"] = [1, 1, 1, 1] if step.layer.name in CONVOLUTIONS else [0, 0, 0, 0]
         layers.append(layer)
     cell = np.empty((1, len(layers)), object)
     cell[0] = layers
@@ -134,15 +140,18 @@ def write_caffe(weights, file: Path, *, generation: int):
 def caffe_layers(weights, *, generation: int):
     """Every layer of NET as a field of a NetParameter."""
     kinds = {Conv: ("Convolution", 4), Linear: ("InnerProduct", 14), ReLU: ("ReLU", 18), Pool: ("Pooling", 17)}
+    windows = {Conv: (106, 10, CONVOLUTION), Pool: (121, 19, POOLING)}  # the field of today, of 2014, and what is in it
     for step in walk(NET):
         name, (kind, number) = step.layer.name, kinds.get(type(step.layer), ("Dropout", 6))
         arrays = [array for key, array in weights.items() if key.startswith(f"{name}.")]
+        today, then, window = windows.get(type(step.layer), (0, 0, b""))
+        inside = field(today if generation == 2 else then, window) if window else b""
         if generation == 2:
             blobs = b"".join(field(7, blob(array)) for array in arrays)
-            yield field(100, field(1, name.encode()) + field(2, kind.encode()) + blobs)
+            yield field(100, field(1, name.encode()) + field(2, kind.encode()) + blobs + inside)
         else:
             blobs = b"".join(field(6, old_blob(array)) for array in arrays)
-            yield field(2, field(4, name.encode()) + varint(5 << 3) + varint(number) + blobs)
+            yield field(2, field(4, name.encode()) + varint(5 << 3) + varint(number) + blobs + inside)
 
 
 def blob(array):

@@ -1,7 +1,10 @@
 """Weights of any origin: found, read whole or refused whole, and handed over with what is known about their use."""
 
+import json
 import re
+import shutil
 import sys
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +16,7 @@ from verydeep.backends.check import sample_weights
 from verydeep.errors import ConfigError, WeightsError
 from verydeep.families.catalog import network
 from verydeep.rewrite.cut import with_head
+from verydeep.run import open_run
 from verydeep.spec import Dropout, walk
 from verydeep.weights import canonical, file_kinds, imagenet
 from verydeep.weights.file_kinds import Content
@@ -51,7 +55,7 @@ def refusal(source, net=NET, **options):
 @pytest.mark.parametrize("name", FORMATS)
 def test_arrays_in_memory_come_back_exactly_from_every_format(name):
     imported = import_weights(stored(name, weights=WEIGHTS), NET, format=name)
-    assert (imported.format, imported.network, imported.notes) == (name, NET, ())
+    assert (imported.format, imported.network) == (name, NET)
     assert list(imported.weights) == list(WEIGHTS)
     for key, array in WEIGHTS.items():
         assert np.array_equal(imported.weights[key], array), key
@@ -133,7 +137,8 @@ def test_one_class_more_or_less_is_refused_and_the_ways_are_told(classes):
 def test_a_new_head_comes_only_when_asked_for_and_is_reported():
     state = stored("keras", with_head(NET, classes=7), sample_weights(with_head(NET, classes=7)))
     found = import_weights(state, NET, classes=10, seed=3)
-    assert found.notes == ("fc8 is new, drawn with seed 3: 10 classes instead of 7",)
+    assert found.notes[0] == "fc8 is new, drawn with seed 3: 10 classes instead of 7"
+    assert found.head == "drawn"
     assert found.network == NET
     assert found.classes == ()
     drawn = initial(NET, seed=3)
@@ -144,7 +149,7 @@ def test_a_new_head_comes_only_when_asked_for_and_is_reported():
 
 def test_the_classes_that_the_file_has_need_no_new_head():
     found = import_weights(stored("timm", NET, WEIGHTS), NET, classes=10)
-    assert found.notes == ()
+    assert found.head == "read"
     assert np.array_equal(found.weights["fc8.weight"], WEIGHTS["fc8.weight"])
 
 
@@ -244,6 +249,64 @@ def test_preprocessing_is_that_of_the_origin_where_the_images_are():
     assert import_weights(stored("torchvision", SMALL), SMALL).preprocessing is None
     for name in ("canonical", "model"):
         assert import_weights(stored(name), NET).preprocessing is None
+
+
+def test_what_the_file_does_not_say_is_told(origin_files):
+    own = "own ImageNet weights; the file does not say"
+    assert import_weights(stored("keras"), NET).notes == (f"preprocessing is that of keras's {own}",)
+    net = with_head(NET, classes=1000)
+    told = import_weights(stored("caffe", net), net).notes
+    assert told == (f"preprocessing and class names are those of caffe's {own}",)
+    assert import_weights(origin_files / "matconvnet.mat", NET).notes == ()  # its mean and names are in the file
+    assert import_weights(stored("canonical"), NET).notes == ()
+
+
+@pytest.mark.parametrize("name", ["torchvision", "timm"])
+def test_nobody_knows_for_which_images_a_resnet_was_trained(name):
+    net = network("resnet18", width=1 / 16, classes=10)
+    assert import_weights(stored(name, net), net, format=name).preprocessing is None
+
+
+def exported(keras_file, path, **texts):
+    """A .keras file with the members that our export adds."""
+    shutil.copy(keras_file, path)
+    with zipfile.ZipFile(path, "a") as file:
+        for name, text in {"verydeep": {}, **texts}.items():
+            file.writestr(f"{name}.json", json.dumps(text))
+    return path
+
+
+def test_our_own_export_to_keras_says_its_preprocessing_and_class_names(origin_files, tmp_path):
+    record = replace(imagenet.MEAN_AND_DEVIATION, mean=(0.0,) * 3, std=(1.0,) * 3)
+    names = list("abcdefghij")
+    file = exported(origin_files / "keras3.keras", tmp_path / "net", preprocessing=record.to_json(), classes=names)
+    found = import_weights(file, NET)
+    assert (found.format, found.preprocessing, found.classes, found.notes) == ("keras3", record, tuple(names), ())
+
+
+@pytest.mark.parametrize("names", [{"a": 1}, [1, 2]])
+def test_class_names_in_a_keras_file_are_a_list_of_texts(names, origin_files, tmp_path):
+    error = refusal(exported(origin_files / "keras3.keras", tmp_path / "net", classes=names))
+    assert "classes.json is no list of names" in error.message
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"channels": 1, "mean": [0.0], "std": [1.0], "color": "grey"}, "its preprocessing makes 1 x 224 x 224, and"),
+        ({"size": [224, 223]}, "its preprocessing makes 3 x 224 x 223, and the network reads 3 x 224 x 224"),
+        ({"resize": 16_385}, "resize must be at most 16384, got 16385"),
+        ({"size": [10**9, 10**9], "crop": "none"}, "size must be at most 16384 pixels"),
+    ],
+)
+def test_a_record_that_contradicts_its_network_is_refused_by_all_who_read_it(change, text, tmp_path):
+    preprocessing = imagenet.MEAN_PIXEL.to_json() | change
+    canonical.save(tmp_path / "w", network=NET, weights=WEIGHTS, preprocessing=preprocessing)
+    for read in (import_weights, open_run):
+        with pytest.raises(WeightsError) as raised:
+            read(tmp_path / "w")
+        assert raised.value.code == "WEIGHTS-RECORD"
+        assert text in raised.value.message
 
 
 def test_googlenet_of_torchvision_takes_numbers_from_minus_1_to_1():

@@ -18,6 +18,7 @@ from verydeep.backends import refusals
 from verydeep.backends.numpy_reference import Mode
 from verydeep.spec import Layer, Network, Signal, walk
 from verydeep.weights import fit, nested
+from verydeep.weights.layout import as_hwio, from_hwio
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +62,7 @@ def set_weights(model: nnx.Module, arrays: Mapping[str, Array]) -> None:
     network = network_of(model)
     fit.refuse_misfit(fit.shapes(network), arrays, of=network.name)
     for name, variable in _variables(model).items():
-        variable.set_value(jnp.array(_to_flax(np.asarray(arrays[name])), jnp.float32))
+        variable.set_value(jnp.array(as_hwio(np.asarray(arrays[name])), jnp.float32))
 
 
 def get_weights(model: nnx.Module) -> dict[str, Array]:
@@ -71,7 +72,7 @@ def get_weights(model: nnx.Module) -> dict[str, Array]:
         ConfigError: the model is not what `build` gave.
     """
     found = {name: np.asarray(variable.get_value()) for name, variable in _variables(model).items()}
-    return {name: np.array(_from_flax(array), order="C") for name, array in found.items()}
+    return {name: np.array(from_hwio(array), order="C") for name, array in found.items()}
 
 
 def network_of(model: nnx.Module) -> Network:
@@ -233,15 +234,6 @@ def _variables(model: nnx.Module) -> dict[str, nnx.Variable[Any]]:
         module = reduce(getattr, places[layer].split("."), model)
         found[name] = getattr(module, (NORM_NAMES if isinstance(module, nnx.BatchNorm) else NAMES)[array])
     return found
-
-
-def _to_flax(array: Array) -> Array:
-    """A kernel OIHW as HWIO, a matrix (out, in) as (in, out)."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
-
-
-def _from_flax(array: Array) -> Array:
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
 
 def _channels_first(x: Array) -> Array:

@@ -16,6 +16,7 @@ from verydeep.backends.keras3_plain import plain
 from verydeep.backends.numpy_reference import Mode
 from verydeep.spec import BatchNorm, Network, walk
 from verydeep.weights import fit
+from verydeep.weights.layout import as_hwio, from_hwio
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -50,7 +51,7 @@ def set_weights(model: keras.Model, arrays: Mapping[str, Array]) -> None:
     network = network_of(model)
     fit.refuse_misfit(fit.shapes(network), arrays, of=network.name)
     for name, variable in _variables(model, network).items():
-        variable.assign(_to_keras(np.asarray(arrays[name])))
+        variable.assign(as_hwio(np.asarray(arrays[name])))
 
 
 def get_weights(model: keras.Model) -> dict[str, Array]:
@@ -60,7 +61,7 @@ def get_weights(model: keras.Model) -> dict[str, Array]:
         ConfigError: the model is not what `build` gave.
     """
     variables = _variables(model, network_of(model))
-    return {name: np.array(_from_keras(_array(variable.value)), order="C") for name, variable in variables.items()}
+    return {name: np.array(from_hwio(_array(variable.value)), order="C") for name, variable in variables.items()}
 
 
 def network_of(model: keras.Model) -> Network:
@@ -116,16 +117,6 @@ def _variables(model: keras.Model, network: Network) -> dict[str, keras.Variable
         for weight in step.layer.weights(step.before):
             found[f"{step.layer.name}.{weight.name}"] = getattr(model.get_layer(step.layer.name), names[weight.name])
     return found
-
-
-def _to_keras(array: Array) -> Array:
-    """OIHW to HWIO, (out, in) to (in, out)."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
-
-
-def _from_keras(array: Array) -> Array:
-    """HWIO to OIHW, (in, out) to (out, in)."""
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
 
 def _array(value: Any) -> Array:

@@ -3,6 +3,8 @@
 # ruff: noqa: N999 - the verb's own name, though Python's grammar has it too; modules of verbs are found by name
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,7 @@ from verydeep.report.table import summary
 from verydeep.report.words import sizes
 
 SHOWN = 5  # class names
+MOST_NAME = 100  # letters of the default file's name
 
 
 def run(
@@ -39,7 +42,8 @@ def run(
     does not fit is refused whole; where nothing tells the preprocessing, --preprocessing is needed.
 
     "verified: matches reference" means that the file is known by its SHA-256, and that its network gave the logits for
-    a test image that the file's own program gives. "unverified" means that nobody has stored any for this file.
+    a test image that the file's own program gives. "unverified" means that nobody has stored any for this file, or
+    that its last layer or preprocessing was replaced.
 
     Args:
         file: Weights of any known origin.
@@ -51,11 +55,11 @@ def run(
     from verydeep.weights.importing import import_weights
 
     found = import_weights(file, None if net is None else described(net, AS_IT_IS), classes=num_classes)
-    place = out if out is not None else Path(f"{found.network.name}.safetensors")
-    if place.exists():
+    place = out if out is not None else Path(f"{_slug(found.network.name)}.safetensors")
+    if os.path.lexists(place):
         raise ConfigError(f"{place} is there already", code="OUT-TAKEN", hint="Choose another file with --out.")
     record, names = preprocessing_of(found, preprocessing), classes_of(found, classes)
-    verified = is_verified(file)
+    verified = record == found.preprocessing and is_verified(file, found)
     canonical.save(
         place,
         network=found.network,
@@ -75,6 +79,11 @@ def run(
         "model": str(place),
     }
     print(json.dumps(told, indent=2) if format == "json" else _text(told, outputs=found.network.classes))
+
+
+def _slug(name: str) -> str:
+    """What of a network's name, which may be a stranger's, can name a file here that is not hidden and no option."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:MOST_NAME].lstrip("._-") or "model"
 
 
 def _text(told: dict[str, Any], *, outputs: int) -> str:

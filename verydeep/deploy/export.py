@@ -1,6 +1,8 @@
 """A run's network as a file for other programs: written aside, held to the model on real images, and only then kept."""
 
+import errno
 import os
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from verydeep.deploy.bundle import Bundle, of_any_size, of_run, that_takes
 from verydeep.deploy.formats import Format, Size, format_of, quantiser, writer
 from verydeep.deploy.images import Pixels, spread
 from verydeep.deploy.quantise import CALIBRATION, EVALUATION, LEAST_AGREEMENT, Comparison, compare, refuse_disagreement
-from verydeep.deploy.verify import COUNT, Checked, check, from_pixels, model_of
+from verydeep.deploy.verify import COUNT, Array, Checked, FromPixels, check, check_finite_like, from_pixels, model_of
 from verydeep.durable import disk_errors, sync_folder, unfinished_folder
 from verydeep.errors import ConfigError
 from verydeep.evaluation.center import labelled, unseen
 from verydeep.run import Run, open_run
+
+WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # how file systems say that they have no hard links
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ def export(
     """Write a run's network in a format that other programs read, with preprocessing and class names inside.
 
     The file is run beside the PyTorch model on real images, in batches of 1, 2 and 7. It appears under its name only
-    if each logit is within 1e-4 of the largest and the classes are the same.
+    if each logit is within 1e-4 of the largest, and the class is the same where the model prefers it by more than that.
+    In int8 the logits must be as many, all finite, and the class the same often enough.
 
     Args:
         run: A run, its folder, or a model's file.
@@ -81,25 +86,29 @@ def export(
     module, integers = writer(format), quantiser(format) if int8 else None
     opened = run if isinstance(run, Run) else open_run(run)
     target = _target(opened, format, out=out, size=size, int8=int8)
-    bundle = of_run(opened) if size == "fixed" else of_any_size(of_run(opened))
+    plain = of_run(opened)
+    bundle = plain if size == "fixed" else of_any_size(plain)
     given = that_takes(bundle, format.takes)
     if data is None:
         images, _ = unseen(opened, data_root=data_root)
     else:
         images = labelled(opened, data, data_root=data_root)
-    reference, comparison = model_of(bundle), None
+    shown, comparison = _shown(images, bundle, size=size), None
+    reference = model_of(plain) if size == "fixed" else _of_any_size(plain, bundle)
     with disk_errors(target.parent, bytes_needed=_bytes(given)), unfinished_folder(target) as folder:
         path = folder / target.name
         module.write(given, path, size=size)
         computed = from_pixels(module.runner(path), given)
-        checked = check(computed, reference=reference, images=_shown(images, bundle, size=size))
+        checked = check(computed, reference=reference, images=shown)
         if integers is not None:
             known = labelled(opened, data, split="train", data_root=data_root)
             training = spread(known, calibrate, preprocessing=given.preprocessing).pixels
             path = integers.quantise(path, images=normalise(training, given.preprocessing).numpy())
+            rounded = from_pixels(module.runner(path), given)
+            check_finite_like(rounded, reference=reference, images=shown)
             standard, smaller = f"{format.engine} float32", f"{format.engine} int8"
             comparison = compare(
-                {"pytorch float32": reference, standard: computed, smaller: from_pixels(module.runner(path), given)},
+                {"pytorch float32": reference, standard: computed, smaller: rounded},
                 standard=standard,
                 images=spread(images, EVALUATION, preprocessing=given.preprocessing),
                 calibration=len(training),
@@ -142,17 +151,31 @@ def _target(run: Run, format: Format, *, out: str | Path | None, size: Size, int
         )
     if not os.path.isdir(target.parent):  # noqa: PTH112 - Path.is_dir raises for a name too long
         raise ConfigError(f"{target.parent} is no folder", code="OUT", hint="Make it first, or choose another one.")
-    _refuse_taken(target)
+    for place in (target, *map(target.with_suffix, format.beside)):
+        if os.path.lexists(place):
+            raise _taken(place)
     return target
 
 
-def _refuse_taken(path: Path) -> None:
-    if os.path.lexists(path):
-        raise ConfigError(
-            f"{path} is there already, and nothing is written over",
-            code="OUT-TAKEN",
-            hint="Remove it or choose another name with --out.",
-        )
+def _taken(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is there already, and nothing is written over",
+        code="OUT-TAKEN",
+        hint="Remove it or choose another name with --out.",
+    )
+
+
+def _of_any_size(plain: Bundle, bundle: Bundle) -> FromPixels:
+    """The PyTorch model of any size; at the network's own it is the one that was trained, whose logits are a map."""
+    trained, elsewhere = model_of(plain), model_of(bundle)
+
+    def run(pixels: Pixels) -> Array:
+        if pixels.shape[1:] != plain.network.input:
+            return elsewhere(pixels)
+        logits = trained(pixels)
+        return logits if logits.ndim == 4 else logits[:, :, None, None]
+
+    return run
 
 
 def _shown(images: Split, bundle: Bundle, *, size: Size) -> list[Pixels]:
@@ -166,17 +189,42 @@ def _shown(images: Split, bundle: Bundle, *, size: Size) -> list[Pixels]:
 
 
 def _publish(path: Path, target: Path) -> list[Path]:
-    """Give the file at `path`, and those beside it that belong to it, their places; `target` appears last."""
+    """Give the file at `path`, and those beside it that belong to it, their places, or none; `target` appears last."""
     parts = [part for part in path.parent.iterdir() if part.is_file()]
     places = {part: target.with_name(part.name) for part in sorted(parts, key=lambda part: part == path)}
-    for place in places.values():
-        _refuse_taken(place)
-    for part, place in places.items():
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.rename(place)
-    sync_folder(target.parent)
+    with ExitStack() as undo:
+        for part, place in places.items():
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            _place(part, place)
+            undo.callback(place.unlink)
+        sync_folder(target.parent)
+        undo.pop_all()
     return list(places.values())[::-1]
+
+
+def _place(part: Path, place: Path) -> None:
+    """Give a file a name that is free at this very moment; ConfigError where it is taken."""
+    try:
+        os.link(part, place)
+    except FileExistsError:
+        raise _taken(place) from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        _place_without_links(part, place)
+
+
+def _place_without_links(part: Path, place: Path) -> None:
+    try:
+        place.touch(exist_ok=False)
+    except FileExistsError:
+        raise _taken(place) from None
+    try:
+        part.replace(place)
+    except BaseException:
+        place.unlink()
+        raise
 
 
 def _bytes(bundle: Bundle) -> int:

@@ -53,6 +53,7 @@ class Format:
     takes: Input = "pixels"  # how much of the preprocessing is inside
     sizes: tuple[Size, ...] = ("fixed", "free")
     int8: str = ""  # the module that has `quantise`, if there is one
+    beside: tuple[str, ...] = ()  # suffixes of its other files
     label: str = ""  # in the name that a file is given, where other formats have its suffix too
     note: str = ""  # what else its user must know of the images
 
@@ -66,6 +67,7 @@ FORMATS: dict[str, Format] = {
         "verydeep.deploy.to_openvino",
         "openvino",
         int8="verydeep.deploy.openvino_int8",
+        beside=(".bin",),
     ),
     "pt2": Format("torch.export", "pytorch", ".pt2", "verydeep.deploy.to_pt2", "pytorch"),
     "keras": Format(

@@ -4,6 +4,7 @@ model = timm.create_model("vgg16", num_classes=10, checkpoint_path="model.timm.s
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from verydeep.weights.timm import to_timm
 
 MODELS = {name: name for name in (*VGGS, *RESNETS)}
 
+KEEPS_ITS_SIZE = "The network was tested on images of their own size; this transform rescales larger ones to its input."
+
 
 def write(bundle: Bundle, path: Path, *, size: Size) -> None:
     """Write arrays under timm's keys, and texts that say how to use them.
 
     `model` and `arguments` (JSON) are those of ``timm.create_model``, `call` is the same to read; `transform` (JSON)
-    has the arguments of ``timm.data.create_transform``; `preprocessing` and `classes` as everywhere.
+    has the arguments of ``timm.data.create_transform``, and `transform_note` what these cannot say, if there is
+    anything; `preprocessing` and `classes` as everywhere.
 
     Raises:
         ConfigError: timm has no such network.
@@ -41,6 +45,8 @@ def write(bundle: Bundle, path: Path, *, size: Size) -> None:
         "transform": json.dumps(_transform(bundle.preprocessing)),
         **bundle.texts(),
     }
+    if bundle.preprocessing.resize is None:
+        texts["transform_note"] = KEEPS_ITS_SIZE
     write_synced(path, [to_bytes(to_timm(bundle.network, bundle.weights), metadata=texts)])
 
 
@@ -49,11 +55,16 @@ def _transform(preprocessing: Preprocessing) -> dict[str, Any]:
     height, width = preprocessing.size
     return {
         "input_size": [preprocessing.channels, height, width],
-        "crop_pct": min(height, width) / (preprocessing.resize or min(height, width)),
+        "crop_pct": _share(min(height, width), preprocessing.resize or min(height, width)),
         "interpolation": preprocessing.interpolation,
         "mean": [mean / 255 for mean in preprocessing.mean],
         "std": [deviation / 255 for deviation in preprocessing.std],
     }
+
+
+def _share(size: int, resize: int) -> float:
+    """Just below `size` / `resize`: timm rescales to floor(size / share), and rounding must not lose a pixel."""
+    return math.nextafter(size / resize, 0)
 
 
 def runner(path: Path) -> Runner:

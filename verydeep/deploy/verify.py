@@ -43,15 +43,23 @@ def check(run: FromPixels, *, reference: FromPixels, images: Sequence[Pixels]) -
         images: For each size that is checked, COUNT images.
 
     Raises:
-        VerificationError: code EXPORT-MISMATCH; logits differ by more than TOLERANCE, or name another class.
+        VerificationError: code EXPORT-MISMATCH; logits differ by more than TOLERANCE, or name another class than the
+            one that the model prefers by more than that.
         NumericalError: the model's own logits are not finite.
     """
     worst = 0.0
     for pixels in images:
-        for batch in np.split(pixels, np.cumsum(BATCHES)[:-1]):
+        for batch in _batches(pixels):
             worst = max(worst, _check_batch(run, reference, batch))
     sizes = tuple((pixels.shape[2], pixels.shape[3]) for pixels in images)
     return Checked(worst, BATCHES, sizes, sum(len(pixels) for pixels in images))
+
+
+def check_finite_like(run: FromPixels, *, reference: FromPixels, images: Sequence[Pixels]) -> None:
+    """Hold a file whose numbers are rounded to the shape of the model's logits, and to finite ones; as `check`."""
+    for pixels in images:
+        for batch in _batches(pixels):
+            _compute(run, reference, batch)
 
 
 def model_of(bundle: Bundle) -> FromPixels:
@@ -70,23 +78,37 @@ def from_pixels(run: Runner, bundle: Bundle) -> FromPixels:
     return lambda pixels: run(normalise(pixels, bundle.preprocessing).numpy())
 
 
+def _batches(pixels: Pixels) -> list[Pixels]:
+    return np.split(pixels, np.cumsum(BATCHES)[:-1])
+
+
 def _check_batch(run: FromPixels, reference: FromPixels, pixels: Pixels) -> float:
-    expected, found = reference(pixels), run(pixels)
-    check_finite(expected.reshape(len(expected), -1))
-    where = f"at batch {len(pixels)} of {pixels.shape[2]}x{pixels.shape[3]}"
-    if found.shape != expected.shape:
-        raise _mismatch(f"{where} it gives {found.shape}, the model {expected.shape}")
-    error = float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
-    if not error <= TOLERANCE:
-        raise _mismatch(f"{where} a logit is off by {error:.1e} of the largest, more than {TOLERANCE:.0e}")
-    if (found.argmax(1) != expected.argmax(1)).any():
-        raise _mismatch(f"{where} it names other classes than the model")
+    expected, found = _compute(run, reference, pixels)
+    largest = float(np.abs(expected).max()) or 1.0
+    error = float(np.abs(found - expected).max()) / largest
+    if error > TOLERANCE:
+        raise _mismatch(pixels, f"a logit is off by {error:.1e} of the largest, more than {TOLERANCE:.0e}")
+    meant, named = (np.take_along_axis(expected, made.argmax(1, keepdims=True), 1) for made in (expected, found))
+    if (meant - named > TOLERANCE * largest).any():
+        raise _mismatch(pixels, "it names other classes than the model")
     return error
 
 
-def _mismatch(what: str) -> VerificationError:
+def _compute(run: FromPixels, reference: FromPixels, pixels: Pixels) -> tuple[Array, Array]:
+    """The logits of the model and as many of the file, all finite."""
+    expected, found = reference(pixels), run(pixels)
+    check_finite(expected.reshape(len(expected), -1))
+    if found.shape != expected.shape:
+        raise _mismatch(pixels, f"it gives {found.shape}, the model {expected.shape}")
+    if not np.isfinite(found).all():
+        raise _mismatch(pixels, "a logit is not a finite number")
+    return expected, found
+
+
+def _mismatch(pixels: Pixels, what: str) -> VerificationError:
     return VerificationError(
-        f"the exported file is not the model: {what}; it was deleted",
+        f"the exported file is not the model: at batch {len(pixels)} of {pixels.shape[2]}x{pixels.shape[3]} {what}; "
+        "it was deleted",
         code="EXPORT-MISMATCH",
         hint="Report this with the run's network.json; another format may do meanwhile.",
     )

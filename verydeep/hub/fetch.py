@@ -9,11 +9,11 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from email.message import Message
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPSConnection
 from importlib.metadata import version
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import (
@@ -24,6 +24,8 @@ from urllib.request import (
     OpenerDirector,
     ProxyHandler,
     Request,
+    getproxies,
+    proxy_bypass,
 )
 
 from verydeep.errors import WeightsError
@@ -35,6 +37,7 @@ MOST_REDIRECTS = 5
 PORTS = {"http": 80, "https": 443}
 AGAIN = "Try again later; what has arrived is kept, and the same command goes on from there."
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Origin = tuple[str, str, int | None]
 
 
@@ -122,7 +125,7 @@ class _Asker:
             self._tell(error)
         except TimeoutError:
             self._tell(_stalled(self.address, self.patience))
-        except (OSError, HTTPException, ValueError) as error:
+        except Exception as error:  # whatever it is, the server's answer made it, and nobody else would tell
             self._tell(_broken(self.address, error))
 
     def _tell(self, item: bytes | BaseException | None) -> None:
@@ -136,13 +139,14 @@ class _Asker:
 
 def _open(address: str, *, token: str | None, start: int, patience: float) -> Any:
     """The response to a GET; each redirect is looked at before it is followed."""
-    home, opener = _origin(address), _opener()
+    home = _origin(address)
     for _ in range(MOST_REDIRECTS + 1):
         headers = {"User-Agent": f"verydeep/{version('verydeep')}", "Accept-Encoding": "identity"}
         if token is not None and _origin(address) == home:
             headers["Authorization"] = f"Bearer {token}"
         if start:
             headers["Range"] = f"bytes={start}-"
+        opener = _opener(reach="any" if _origin(address) == home or _proxied(address) else "public")
         try:
             response = opener.open(Request(address, headers=headers), timeout=patience)
         except HTTPError as error:
@@ -157,10 +161,34 @@ def _open(address: str, *, token: str | None, start: int, patience: float) -> An
     raise _elsewhere(address, "it sends us on and on")
 
 
-def _opener() -> OpenerDirector:
+class _Peer(HTTPConnection):
+    """A connection that ends before anything is said, unless it leads to a place on the internet."""
+
+    def connect(self) -> None:
+        """Connect and look where to: the name may stand for another address than when it was looked up."""
+        super().connect()
+        place = ipaddress.ip_address(self.sock.getpeername()[0])
+        if not _is_public(place):
+            raise _elsewhere(f"//{self.host}", f"it is {place}, no place on the internet")
+
+
+class _PublicConnection(HTTPSConnection, _Peer):
+    """The same; the look is between connecting and the first word of TLS."""
+
+
+class _PublicHandler(HTTPSHandler):
+    """https to places on the internet."""
+
+    def https_open(self, req: Request) -> Any:
+        """As urllib's, by other connections."""
+        return self.do_open(_PublicConnection, req)
+
+
+def _opener(*, reach: Literal["any", "public"]) -> OpenerDirector:
     """One that knows http and https and nothing else: no files, no redirects."""
     opener = OpenerDirector()
-    for handler in (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPErrorProcessor, HTTPDefaultErrorHandler):
+    secure = _PublicHandler if reach == "public" else HTTPSHandler
+    for handler in (ProxyHandler, HTTPHandler, secure, HTTPErrorProcessor, HTTPDefaultErrorHandler):
         opener.add_handler(handler())
     return opener
 
@@ -173,19 +201,30 @@ def _next(address: str, headers: Message, *, home: Origin) -> str:
     if urlsplit(target).scheme != "https":
         raise _elsewhere(address, f"it sends us to {target!r:.100}, which is not https")
     host = urlsplit(target).hostname or ""
-    for place in _addresses(host):
-        if not place.is_global or place.is_multicast:
+    places = _addresses(host)
+    if not places and not _proxied(target):
+        raise _elsewhere(address, f"it sends us to {host!r:.100}, a name that is unknown here")
+    for place in places:
+        if not _is_public(place):
             raise _elsewhere(address, f"it sends us to {host!r:.100}, which is {place}, no place on the internet")
     return target
 
 
-def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(host: str) -> list[IPAddress]:
     """What the host's name stands for; nothing where it is unknown here, and then only a proxy can reach it."""
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return []
     return [ipaddress.ip_address(text) for text in sorted(found)]
+
+
+def _proxied(address: str) -> bool:
+    return urlsplit(address).scheme in getproxies() and not proxy_bypass(_host(address))
+
+
+def _is_public(place: IPAddress) -> bool:
+    return place.is_global and not place.is_multicast
 
 
 def _check_range(address: str, headers: Message, *, start: int) -> None:

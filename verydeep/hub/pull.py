@@ -5,18 +5,18 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from verydeep.durable import disk_errors, disk_full, free_bytes, make_folder, sync_folder
 from verydeep.errors import ConfigError, WeightsError
 from verydeep.hub import fetch
 from verydeep.hub.repository import SHARED, Shared, checked_name, endpoint, read_token
-from verydeep.preprocessing import from_json
 from verydeep.run_files import CONFIG, MODEL
 from verydeep.settings.sources import from_yaml
 from verydeep.training.lock import lock
@@ -135,6 +135,13 @@ def _wanted(shared: Shared, entry: Mapping[str, Any], *, address: str) -> Wanted
 def _staging(place: Path) -> Iterator[None]:
     """The hidden folder, for this process alone; it goes when nothing waits in it."""
     make_folder(place)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ConfigError(
+            f"{place} is a link or another user's, and what arrives would wait there",
+            code="OUT-TAKEN",
+            hint="Remove it or choose another folder with --out.",
+        )
     with lock(place):
         try:
             yield
@@ -152,7 +159,7 @@ def _prepare(place: Path, *, ready: Path, files: list[Wanted]) -> None:
     make_folder(ready)
     sizes = {file.local: file.size for file in files}
     for path in ready.iterdir():
-        if path.stat().st_size > sizes.get(path.name, 0):
+        if path.is_symlink() or path.stat().st_size > sizes.get(path.name, 0):
             path.unlink()
     needed = sum(sizes.values()) - sum(path.stat().st_size for path in ready.iterdir())
     if needed > free_bytes(place):
@@ -161,7 +168,7 @@ def _prepare(place: Path, *, ready: Path, files: list[Wanted]) -> None:
 
 def _complete(path: Path, file: Wanted, *, token: str | None, patience: float) -> None:
     """Fetch what of a file is not here yet; what breaks off is kept, and what turns out to be another is removed."""
-    path.touch()
+    _part(path).close()
     try:
         if path.stat().st_size < file.size:
             _fetch(path, file, token=token, patience=patience)
@@ -176,7 +183,7 @@ def _complete(path: Path, file: Wanted, *, token: str | None, patience: float) -
 def _fetch(path: Path, file: Wanted, *, token: str | None, patience: float) -> None:
     start = path.stat().st_size
     arriving = fetch.pieces(file.address, token=token, start=start, patience=patience)
-    with path.open("r+b") as target, closing(arriving):
+    with _part(path) as target, closing(arriving):
         target.seek(start)
         for piece in arriving:
             if not piece:  # the server begins again
@@ -191,12 +198,17 @@ def _fetch(path: Path, file: Wanted, *, token: str | None, patience: float) -> N
         os.fsync(target.fileno())
 
 
+def _part(path: Path) -> BinaryIO:
+    """A file that is begun or gone on with; OSError where the name is a link to another one."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b")
+
+
 def _check_content(folder: Path) -> None:
     """See that the model is whole and of ours, and so are the settings, if there are any."""
     try:
         model = canonical.load(folder / MODEL)
-        if model.preprocessing is not None:
-            from_json(model.preprocessing)
+        if canonical.preprocessing_of(model.network, model.preprocessing) is None:
+            raise WeightsError(f"{MODEL} does not say how images become its input", code="HUB-CONTENT")
         if (folder / CONFIG).exists():
             from_yaml(folder / CONFIG)
     except (WeightsError, ConfigError) as error:

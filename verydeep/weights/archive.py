@@ -91,9 +91,10 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int]:
     disk, _, here, count, length, start, comment = end
     last = size - END.size
     if UNSAID in (length, start) or count == 0xFFFF or _holds(file, last - LOCATOR_64.size, b"PK\x06\x07"):
-        _, last, _ = _record(file, LOCATOR_64, last - LOCATOR_64.size, b"PK\x06\x07")
+        last -= LOCATOR_64.size + END_64.size
+        _, said, _ = _record(file, LOCATOR_64, last + END_64.size, b"PK\x06\x07")
         long = _record(file, END_64, last, b"PK\x06\x06")
-        if long[0] != END_64.size - 12 or last != size - END.size - LOCATOR_64.size - END_64.size:
+        if long[0] != END_64.size - 12 or said != last:
             raise refusals.damaged("its archive does not end where it says")
         disk, here, count, length, start = long[3], *long[5:]
     if disk or here != count or comment or start + length != last:

@@ -1,4 +1,4 @@
-"""Reading a .caffemodel, without Caffe: a Protocol Buffers message of which only names, types and blobs are looked at.
+"""Reading a .caffemodel, without Caffe: names, types, windows and blobs in a Protocol Buffers message, nothing else.
 
 The numbers of fields are those of caffe.proto (github.com/BVLC/caffe); three generations of layers are in use. The
 messages that matter lie at most four deep, and nothing else is entered, so that nesting costs nothing
@@ -6,8 +6,8 @@ messages that matter lie at most four deep, and nothing else is entered, so that
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -31,9 +31,23 @@ V1_TYPES = {
 }  # fmt: skip
 V0_TYPES = {"conv": "Convolution", "innerproduct": "InnerProduct", "relu": "ReLU", "pool": "Pooling", "lrn": "LRN"}
 
+CONVOLUTION_FIELDS = {
+    3: "pad", 4: "kernel", 5: "group", 6: "stride", 9: "pad_h", 10: "pad_w", 11: "kernel_h", 12: "kernel_w",
+    13: "stride_h", 14: "stride_w", 18: "dilation",
+}  # fmt: skip
+POOLING_FIELDS = {
+    1: "pool", 2: "kernel", 3: "stride", 4: "pad", 5: "kernel_h", 6: "kernel_w", 7: "stride_h", 8: "stride_w",
+    9: "pad_h", 10: "pad_w", 12: "global",
+}  # fmt: skip
+PARAMETERS_2014 = {10: CONVOLUTION_FIELDS, 19: POOLING_FIELDS}  # the messages in a layer that hold them
+PARAMETERS = {106: CONVOLUTION_FIELDS, 121: POOLING_FIELDS}
+V0_FIELDS = {7: "pad", 8: "kernel", 9: "group", 10: "stride", 11: "pool"}  # of the layer itself
+POOLS = {0: "MAX", 1: "AVE", 2: "STOCHASTIC"}
+
 MOST_LAYERS = 10_000
 MOST_BLOBS = 16  # of one layer
 MOST_AXES = 8
+MOST_SAID = 100  # numbers in the parameters of one layer
 MOST_NAME = 500  # bytes
 
 
@@ -71,29 +85,33 @@ class Layer:
 
     name: str
     kind: str
+    options: dict[str, Any]  # of a convolution or pool, JSON
     blobs: tuple[Array, ...]
 
 
 def parse(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The blobs as ``<layer>/<number>``, float32 or float64 in Caffe's axes; ``about["layers"]`` is (name, type) pairs.
+    """The blobs as ``<layer>/<number>``, float32 or float64 in Caffe's axes; ``about["layers"]`` has each layer.
+
+    That is name, type and options: of a convolution or pool the `kernel`, `stride`, `pad` and `dilation` in height and
+    width, `group` and `pool`, with Caffe's defaults; none where the file has no parameters of the layer.
 
     Raises:
         WeightsError: it is no whole NetParameter, a layer needs Python code, or blobs contradict themselves.
     """
     arrays: dict[str, Array] = {}
-    layers: list[list[str]] = []
+    layers: list[list[Any]] = []
     for field in _fields(memoryview(file.read())):
         if field.number == V1_LAYERS:
             layer = _v1_layer(_message(field))
         elif field.number == LAYER:
-            layer = _layer(_message(field), name=1, kind=2, blobs=7)
+            layer = _layer(_message(field), name=1, kind=2, blobs=7, parameters=PARAMETERS)
         elif field.number in NET_FIELDS:
             continue
         else:
             raise refusals.damaged(f"a Caffe model has no field {field.number}")
         if layer.kind == "Python":
             raise refusals.code(f"contains code (the Python layer {layer.name})")
-        layers.append([layer.name, layer.kind])
+        layers.append([layer.name, layer.kind, layer.options])
         if len(layers) > MOST_LAYERS:
             raise refusals.damaged(f"it has more than {MOST_LAYERS} layers")
         for number, blob in enumerate(layer.blobs):
@@ -107,17 +125,21 @@ def parse(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
 def _v1_layer(message: memoryview) -> Layer:
     """A layer of 2014, or around one of 2013."""
     oldest = [field for field in _fields(message) if field.number == 1]
-    outer = _layer(message, name=4, kind=5, blobs=6)
+    outer = _layer(message, name=4, kind=5, blobs=6, parameters=PARAMETERS_2014)
     if not oldest:
         return outer
     if len(oldest) > 1 or outer.blobs:
         raise refusals.damaged("a layer is described in two ways")
-    return _layer(_message(oldest[0]), name=1, kind=2, blobs=50)
+    found = _layer(_message(oldest[0]), name=1, kind=2, blobs=50, parameters={})
+    said = _said(_message(oldest[0]), V0_FIELDS)
+    return replace(found, options=_options(said) if "kernel" in said else {})
 
 
-def _layer(message: memoryview, *, name: int, kind: int, blobs: int) -> Layer:
-    """The layer in this message, whose name, type and blobs have these field numbers."""
-    names, kinds, arrays = "", "", list[Array]()
+def _layer(
+    message: memoryview, *, name: int, kind: int, blobs: int, parameters: Mapping[int, Mapping[int, str]]
+) -> Layer:
+    """The layer in this message, whose name, type, blobs and parameters have these field numbers."""
+    names, kinds, options, arrays = "", "", dict[str, Any](), list[Array]()
     for field in _fields(message):
         if field.number == name:
             names = _text(field)
@@ -127,7 +149,29 @@ def _layer(message: memoryview, *, name: int, kind: int, blobs: int) -> Layer:
             arrays.append(_blob(_message(field), of=names or "a layer"))
             if len(arrays) > MOST_BLOBS:
                 raise refusals.damaged(f"{names or 'a layer'} has more than {MOST_BLOBS} blobs")
-    return Layer(names, V0_TYPES.get(kinds, kinds), tuple(arrays))
+        elif field.number in parameters:
+            options |= _options(_said(_message(field), parameters[field.number]))
+    return Layer(names, V0_TYPES.get(kinds, kinds), options, tuple(arrays))
+
+
+def _said(message: memoryview, fields: Mapping[int, str]) -> dict[str, list[int]]:
+    """The whole numbers in these fields of a message, by name."""
+    said: dict[str, list[int]] = {}
+    for field in _fields(message):
+        if field.number in fields:
+            said.setdefault(fields[field.number], []).extend(_whole_numbers(field, most=MOST_SAID))
+    return said
+
+
+def _options(said: Mapping[str, list[int]]) -> dict[str, Any]:
+    """What these parameters mean, with Caffe's defaults for those that are not there."""
+    options: dict[str, Any] = {"group": said.get("group", [1])[-1]}
+    for name, default in (("kernel", 0), ("stride", 1), ("pad", 0), ("dilation", 1)):
+        both = said.get(name) or [default]
+        options[name] = [said.get(f"{name}_h", both)[0], said.get(f"{name}_w", both)[-1]]
+    pool = said.get("pool", [0])[-1]
+    options["pool"] = POOLS.get(pool, str(pool))
+    return options | ({"kernel": "global"} if any(said.get("global", ())) else {})
 
 
 def _blob(message: memoryview, *, of: str) -> Array:
@@ -156,21 +200,26 @@ def _blob(message: memoryview, *, of: str) -> Array:
 
 
 def _shape(message: memoryview) -> list[int]:
-    """The lengths in a BlobShape, packed or not."""
+    """The lengths in a BlobShape."""
     lengths: list[int] = []
     for field in _fields(message):
-        if field.number != 1:
-            continue
-        if field.wire == VARINT:
-            lengths.append(field.integer)
-        else:
-            place = 0
-            while place < len(field.content) and len(lengths) <= MOST_AXES:
-                length, place = _varint(field.content, place)
-                lengths.append(length)
+        if field.number == 1:
+            lengths.extend(_whole_numbers(field, most=MOST_AXES))
         if len(lengths) > MOST_AXES:
             raise refusals.damaged(f"a blob has more than {MOST_AXES} axes")
     return lengths
+
+
+def _whole_numbers(field: Field, *, most: int) -> list[int]:
+    """The whole number in a field, or those that are packed in it, at most one more than `most`."""
+    if field.wire == VARINT:
+        return [field.integer]
+    numbers: list[int] = []
+    place = 0
+    while place < len(field.content) and len(numbers) <= most:
+        number, place = _varint(field.content, place)
+        numbers.append(number)
+    return numbers
 
 
 def _numbers(field: Field, dtype: str) -> Array:

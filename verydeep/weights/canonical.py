@@ -12,7 +12,8 @@ from safetensors.numpy import save as to_bytes
 
 from verydeep import spec_json
 from verydeep.durable import write_atomic
-from verydeep.errors import SpecError, WeightsError
+from verydeep.errors import ConfigError, SpecError, WeightsError
+from verydeep.preprocessing import Preprocessing, from_json
 from verydeep.spec import Network
 from verydeep.weights import tensor_file
 from verydeep.weights.fit import refuse_misfit, shapes
@@ -104,9 +105,25 @@ def load(path: Path) -> WeightFile:
     return WeightFile(network, weights, record["preprocessing"], classes, record["extra"])
 
 
-def is_ours(path: Path) -> bool:
-    """Whether this safetensors file is one that `save` wrote; WeightsError where it is no safetensors file."""
-    return KEY in tensor_file.texts(path)
+def preprocessing_of(network: Network, record: dict[str, Any] | None) -> Preprocessing | None:
+    """How images become the network's input, as the file's own `record` says; None where nobody knows.
+
+    Raises:
+        WeightsError: the record is damaged, or makes another input than the network reads.
+    """
+    if record is None:
+        return None
+    try:
+        found = from_json(record)
+    except ConfigError as error:
+        raise WeightsError(error.message, code="WEIGHTS-RECORD", hint=AGAIN) from None
+    channels, *size = network.input
+    if found.channels != channels or (found.crop == "center" and list(found.size) != size):
+        made = " x ".join(map(str, (found.channels, *found.size)))
+        raise _damaged(
+            f"its preprocessing makes {made}, and the network reads {' x '.join(map(str, (channels, *size)))}"
+        )
+    return found
 
 
 def _parse(text: str) -> dict[str, Any]:

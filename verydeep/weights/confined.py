@@ -29,7 +29,7 @@ from verydeep.weights.confined_child import PARSERS, cpu_seconds
 
 Array = npt.NDArray[Any]
 
-# -I: no variable and no folder of the user decides what is imported; -S: no start-up hooks of packages; -B: no .pyc files.
+# With -I no variable and no folder of the user decides what is imported; -S: no start-up hooks; -B: no .pyc files.
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from verydeep.weights.confined_child import main; main(sys.argv[2])"
@@ -139,7 +139,7 @@ class _Answers:
         text = bytearray(length)
         self._fill(memoryview(text))
         try:
-            return json.loads(text)
+            return json.loads(text.decode())
         except (ValueError, RecursionError):
             raise refusals.damaged("its reader gave a false answer") from None
 

@@ -30,7 +30,8 @@ PARSERS = {  # the module with `parse(file) -> (arrays, about)`
     "caffemodel": "verydeep.weights.caffe_file",
     "mxnet": "verydeep.weights.mxnet_params",
 }
-CODECS = ("ascii", "cp437", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32")  # that parsers look up as they go
+# What parsers look up as they go, of which the modules must be there before the limits are.
+CODECS = ("ascii", "cp437", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be")
 MEMORY = 512 * frames.MEGABYTE  # beyond what the imports took and twice the file
 RATE = 40 * frames.MEGABYTE  # bytes of file for each second of processor time; MAT files, the slowest, take 100 MB
 
@@ -110,9 +111,7 @@ def _damaged() -> tuple[str, str]:
 
 
 def _send(pipe: BinaryIO, letter: bytes, content: bytes | memoryview) -> None:
-    rest = memoryview(frames.FRAME.pack(letter, len(content)))
-    while rest:
-        rest = rest[os.write(pipe.fileno(), rest) :]
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(pipe.fileno(), rest) :]
+    for part in (frames.FRAME.pack(letter, len(content)), content):
+        rest = memoryview(part)
+        while rest:  # a pipe takes a part only
+            rest = rest[os.write(pipe.fileno(), rest) :]

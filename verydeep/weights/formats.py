@@ -78,7 +78,11 @@ FORMATS: dict[str, Format] = {
         is_imagenet=True,
     ),
     "timm": Format(  # features.0.weight, pre_logits.fc1.weight
-        timm.places, timm.from_timm, PYTORCH, _of(timm.PREPROCESSING), is_imagenet=True
+        timm.places,
+        timm.from_timm,
+        PYTORCH,
+        lambda network, _: torchvision.preprocessing(network),  # the same, and of no ResNet
+        is_imagenet=True,
     ),
     "keras": Format(  # block1_conv1/block1_conv1/kernel:0
         keras_applications.places,

@@ -21,8 +21,6 @@ MOST_OBJECTS = 100_000
 MOST_PIECES = 100_000  # in which one data set may be stored
 MOST_ATTRIBUTE = 8 * frames.MEGABYTE
 FILTERS = {h5.h5z.FILTER_DEFLATE, h5.h5z.FILTER_SHUFFLE, h5.h5z.FILTER_FLETCHER32}  # part of HDF5 itself
-LISTS = ("layer_names", "weight_names")
-TEXTS = ("keras_version", "backend")
 
 
 def parse(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -38,7 +36,7 @@ def parse(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
         if isinstance(item, h5.Dataset):
             _refuse_unplain(path, item)
             arrays[path] = item
-        _note_attributes(path, item, about)
+        _note_attributes(item, about)
     return arrays, about
 
 
@@ -102,15 +100,10 @@ def _nbytes(data: Any) -> int:
     return math.prod(data.shape) * data.dtype.itemsize
 
 
-def _note_attributes(path: str, item: Any, about: dict[str, Any]) -> None:
-    """Put into `about` what Keras writes: the order of layers and of their weights, versions, the description."""
+def _note_attributes(item: Any, about: dict[str, Any]) -> None:
+    """Put into `about` what Keras writes: the backend that it computed with, and the description of the model."""
     for name in item.attrs:
-        stem = name.rstrip("0123456789")  # a long list is cut into layer_names0, layer_names1 ...
-        if stem == "layer_names":
-            about.setdefault(stem, []).extend(_texts(item, name))
-        elif stem == "weight_names":
-            about.setdefault(stem, {}).setdefault(path, []).extend(_texts(item, name))
-        elif name in TEXTS:
+        if name == "backend":
             about[name] = " ".join(_texts(item, name))
         elif name == "model_config":
             about["config"] = keras_config.parse("".join(_texts(item, name)))

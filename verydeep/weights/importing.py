@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from verydeep import preprocessing
 from verydeep.errors import ConfigError, WeightsError
 from verydeep.families import catalog
 from verydeep.preprocessing import Preprocessing
@@ -37,6 +36,7 @@ class Imported:
     classes: tuple[str, ...]  # names in the order of the outputs; (): nobody knows
     format: str  # a name in `FORMATS`
     notes: tuple[str, ...]  # what a user should be told
+    head: Literal["read", "drawn"] = "read"  # drawn: the last layer is a new one, of which the source knows nothing
 
 
 def import_weights(
@@ -112,7 +112,9 @@ def _import(
         format=name,
         notes=notes,
     )
-    return found if classes in (None, network.classes) else _with_new_head(found, classes, seed=seed)
+    if classes is not None and classes != network.classes:
+        found = _with_new_head(found, classes, seed=seed)
+    return found if record is not None else replace(found, notes=(*found.notes, *_supposed(found, content.about)))
 
 
 def _recognise(content: Content, network: Network | None, *, format: str | None) -> tuple[str, Network]:
@@ -160,14 +162,12 @@ def _other_classes(content: Content, network: Network, *, format: str) -> str:
 def _preprocessing(
     content: Content, network: Network, *, record: WeightFile | None, format: str
 ) -> Preprocessing | None:
-    if record is None:
-        return FORMATS[format].preprocessing(network, content.about)
-    if record.preprocessing is None or record.network.input != network.input:
-        return None
-    try:
-        return preprocessing.from_json(record.preprocessing)
-    except ConfigError as error:
-        raise WeightsError(error.message, code="WEIGHTS-RECORD", hint=canonical.AGAIN) from None
+    if record is not None:
+        said = canonical.preprocessing_of(record.network, record.preprocessing)
+        return said if record.network.input == network.input else None
+    if "preprocessing" in content.about:  # an export of ours
+        return canonical.preprocessing_of(network, content.about["preprocessing"])
+    return FORMATS[format].preprocessing(network, content.about)
 
 
 def _class_names(content: Content, network: Network, *, record: WeightFile | None, format: str) -> tuple[str, ...]:
@@ -179,6 +179,18 @@ def _class_names(content: Content, network: Network, *, record: WeightFile | Non
         is_imagenet = FORMATS[format].is_imagenet and network.classes == imagenet.CLASSES
         names = imagenet.class_names() if is_imagenet else ()
     return names if len(names) == network.classes else ()
+
+
+def _supposed(found: Imported, about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is told where the origin stands for what the file itself does not say."""
+    supposed = {
+        "preprocessing": found.preprocessing is not None and not about.keys() & {"preprocessing", "averageImage"},
+        "class names": bool(found.classes) and "classes" not in about,
+    }
+    what = " and ".join(word for word, is_supposed in supposed.items() if is_supposed)
+    verb = "is that" if what == "preprocessing" else "are those"
+    said = f"{what} {verb} of {found.format}'s own ImageNet weights; the file does not say"
+    return (said,) if what else ()
 
 
 def _differences(described: Network, network: Network) -> tuple[str, ...]:
@@ -195,4 +207,4 @@ def _with_new_head(found: Imported, classes: int, *, seed: int) -> Imported:
     weights = {name: drawn[name] if name in names else array for name, array in found.weights.items()}
     layer = names[0].rpartition(".")[0]
     note = f"{layer} is new, drawn with seed {seed}: {classes} classes instead of {found.network.classes}"
-    return replace(found, network=network, weights=weights, classes=(), notes=(*found.notes, note))
+    return replace(found, network=network, weights=weights, classes=(), notes=(*found.notes, note), head="drawn")

@@ -15,7 +15,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
         WeightsError: it is no JSON object, has a Lambda layer, or names classes outside Keras.
     """
     try:
-        config = json.loads(text)
+        config = json.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError):
         raise refusals.damaged("the description of its model is no JSON") from None
     if not isinstance(config, dict):

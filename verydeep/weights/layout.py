@@ -113,3 +113,13 @@ def _turn_back(array: Array, place: Stored) -> Array:
 def _axes(axes: str) -> list[str]:
     """The letters of each axis: "(H W I) O" is ["HWI", "O"]."""
     return [(several or one).replace(" ", "") for several, one in re.findall(r"\(([A-Z ]+)\)|([A-Z])", axes)]
+
+
+def as_hwio(array: Array) -> Array:
+    """A kernel OIHW as HWIO, a matrix (out, in) as (in, out), a vector as it is: what Keras and Flax hold."""
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def from_hwio(array: Array) -> Array:
+    """A kernel HWIO as OIHW, a matrix (in, out) as (out, in), a vector as it is."""
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T

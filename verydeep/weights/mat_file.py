@@ -19,11 +19,16 @@ matlab: Any = io  # without types
 WANTED = ("net", "layers", "params", "meta", "classes", "normalization")
 MOST_MEAN = 3 * 512 * 512  # numbers of a mean image
 MOST_TEXT = 500  # letters of a name
+WINDOW = {"conv": {"pad": 4, "stride": 2, "dilate": 2}, "pool": {"pad": 4, "stride": 2, "pool": 2}}  # numbers of each
+DEFAULTS = {"pad": 0, "stride": 1, "dilate": 1, "pool": 1}  # vl_simplenn_tidy
 HINT = "Save the network in MATLAB with save(file, '-struct', 'net', '-v7')."
 
 
 def parse(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
     """Arrays as ``<layer>/<number>`` (DagNN: under the parameter's name) in MATLAB's axes, and what the network says.
+
+    ``about["layers"]`` has name, type and options of each: of a convolution or pool of SimpleNN the `pad` (top, bottom,
+    left, right), `stride`, `dilate` and `pool` in height and width, and `method`; none where it has no such field.
 
     Raises:
         WeightsError: the file holds no network of MatConvNet, or one whose weights are no numbers.
@@ -42,8 +47,22 @@ def parse(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
     for layer in layers:
         for number, value in enumerate(_weights(layer)):
             _put(arrays, f"{_text(layer.get('name'))}/{number}", value)
-    named = [[_text(layer.get("name")), _text(layer.get("type"))] for layer in layers]
+    named = [[_text(layer.get("name")), _text(layer.get("type")), _options(layer)] for layer in layers]
     return arrays, {"layers": named, **_about(variables)}
+
+
+def _options(layer: dict[str, Any]) -> dict[str, Any]:
+    """How a convolution or pool slides, with MatConvNet's defaults; empty where nothing is said."""
+    counts = WINDOW.get(_text(layer.get("type")), {})
+    if not counts.keys() & layer.keys() and "method" not in layer:
+        return {}
+    options: dict[str, Any] = {}
+    for key, count in counts.items():
+        numbers = _numbers(layer[key]) if key in layer else np.array(DEFAULTS[key])
+        if numbers is None or numbers.size not in (1, count):
+            raise refusals.damaged(f"{key} of {_text(layer.get('name'))} is not {count} numbers")
+        options[key] = np.broadcast_to(numbers.ravel(), count).tolist()
+    return options | ({"method": _text(layer["method"])} if "method" in layer else {})
 
 
 def _weights(layer: dict[str, Any]) -> list[Any]:
@@ -63,16 +82,14 @@ def _put(arrays: dict[str, Array], name: str, value: Any) -> None:
 
 
 def _about(variables: dict[str, Any]) -> dict[str, Any]:
-    """Mean image, size and class names, from where either generation of MatConvNet keeps them."""
+    """Mean image and class names, from where either generation of MatConvNet keeps them."""
     meta = _struct(variables.get("meta"))
     normalization = _struct(meta.get("normalization", variables.get("normalization")))
     classes = _struct(meta.get("classes", variables.get("classes")))
     about: dict[str, Any] = {}
-    mean, size = _numbers(normalization.get("averageImage")), _numbers(normalization.get("imageSize"))
+    mean = _numbers(normalization.get("averageImage"))
     if mean is not None and 0 < mean.size <= MOST_MEAN:
         about["averageImage"] = mean.tolist()
-    if size is not None and 0 < size.size <= 4:
-        about["imageSize"] = size.ravel().tolist()
     if "description" in classes:
         about["classes"] = [_text(element) for element in _elements(classes["description"])]
     return about

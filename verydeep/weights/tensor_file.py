@@ -64,7 +64,7 @@ def _check_header(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
         if length > MOST_HEADER:
             raise ValueError(f"a header of {length} bytes")
-        header = json.loads(file.read(length), object_pairs_hook=_without_repeats)
+        header = json.loads(file.read(length).decode(), object_pairs_hook=_without_repeats)
     if not isinstance(header, dict):
         raise ValueError("a header that is no JSON object")
 

@@ -2,7 +2,7 @@
 
 timm keeps torchvision's `features.*`, but fc6 is `pre_logits.fc1`, a 7x7 convolution, fc7 `pre_logits.fc2`, a 1x1 one,
 and fc8 `head.fc`, a matrix. Its ResNets have torchvision's names; their weights are often trained for other crops and
-interpolations than torchvision's, which no file of weights tells.
+interpolations than torchvision's, which no file of weights tells: nobody knows their preprocessing.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from verydeep.weights.nested import COUNTER
 
 Array = npt.NDArray[Any]
 
-PREPROCESSING = imagenet.MEAN_AND_DEVIATION  # timm.models.vgg._cfg: crop_pct 0.875 of 256, bilinear
+PREPROCESSING = imagenet.MEAN_AND_DEVIATION  # of VGG; timm.models.vgg._cfg: crop_pct 0.875 of 256, bilinear
 
 AREA = (7, 7)  # of the map that pre_logits.fc1 reads; smaller ones timm blows up first, which we do not
 CONVOLUTION = "O I H W"

@@ -28,6 +28,7 @@ TYPES = {
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older form
 VERSION = 1001  # the second one
 MOST_AXES = 32
+MOST_NUMBERS = 2**48
 
 INSIDE = "If weights are inside it, load them from there: torch.load(path, weights_only=True)['model'] or the like."
 
@@ -63,7 +64,10 @@ def parse(file: BinaryIO) -> dict[str, Array]:
     state, rows = _zip(file) if file.read(4) == b"PK\x03\x04" else _older(file)
     if not isinstance(state, dict):
         raise refusals.foreign(f"it holds a {type(state).__name__}, not a state dict", hint=INSIDE)
-    return {str(key): _array(str(key), value, rows) for key, value in cast("dict[Any, Any]", state).items()}
+    tensors = {str(key): value for key, value in cast("dict[Any, Any]", state).items()}
+    if not all(key.isprintable() for key in tensors):
+        raise refusals.damaged("a key of the state dict cannot be one")
+    return {key: _array(key, value, rows) for key, value in tensors.items()}
 
 
 def _zip(file: BinaryIO) -> tuple[object, _Rows]:
@@ -96,11 +100,12 @@ def _older(file: BinaryIO) -> tuple[object, _Rows]:
         raise refusals.foreign("it is a pickle, but not one of torch.save", hint=INSIDE)
     torch_pickle.load(file)  # what the machine was that wrote it
     (state, storages), (keys, _) = torch_pickle.load(file), torch_pickle.load(file)
-    if not isinstance(keys, list) or sorted(map(str, cast("list[Any]", keys))) != sorted(storages):
+    keys = [str(key) for key in cast("list[Any]", keys)] if isinstance(keys, list) else []
+    if sorted(keys) != sorted(storages):
         raise refusals.damaged("its list of storages is not the one that its tensors need")
     rows = _Rows(file, order="<")
     place = file.tell()
-    for key in cast("list[str]", keys):
+    for key in keys:
         if file.read(8) != storages[key].count.to_bytes(8, "little"):
             raise refusals.damaged(f"storage {key} does not hold {storages[key].count} numbers")
         rows.starts[key] = place + 8
@@ -131,7 +136,9 @@ def _array(key: str, value: object, rows: _Rows) -> Array:
 
 def _refuse_impossible(key: str, tensor: StoredTensor) -> None:
     """Refuse a tensor that reaches beyond its storage, or that claims a number for two of its places."""
-    if len(tensor.shape) > MOST_AXES or min((tensor.offset, *tensor.shape, *tensor.strides)) < 0:
+    numbers = (tensor.offset, *tensor.shape, *tensor.strides)
+    room = math.prod(max(1, length) for length in tensor.shape)  # NumPy counts the other axes of an empty array too
+    if len(tensor.shape) > MOST_AXES or min(numbers) < 0 or max(*numbers, room) >= MOST_NUMBERS:
         raise refusals.damaged(f"{key} has a shape that cannot be")
     last = tensor.offset + sum(
         (length - 1) * stride for length, stride in zip(tensor.shape, tensor.strides, strict=True)

@@ -138,7 +138,7 @@ class _Machine:
                 else:
                     _is(dict, stack[-1])  # an OrderedDict with notes of PyTorch's, which no answer depends on
             case _:
-                raise refusals.code(f"contains code (a pickle with the word {word} {argument or ''}".rstrip() + ")")
+                raise refusals.code(f"contains code (the word {word} of pickle, {_shown(str(argument))})")
 
     def since_mark(self) -> list[Any]:
         """What was put on the stack since the last mark, taken from it."""
@@ -158,8 +158,12 @@ def _known(name: str) -> Name:
     module, _, last = name.rpartition(".")
     if name == DICT or name in TENSOR + PARAMETER or (module in STORAGES and last.endswith("Storage")):
         return Name(name)
-    shown = name if name.isprintable() and len(name) < 200 else ascii(name[:200])
-    raise refusals.code(f"contains code ({shown})")
+    raise refusals.code(f"contains code ({_shown(name)})")
+
+
+def _shown(text: str) -> str:
+    """What a stranger wrote, short, and without what would steer a terminal."""
+    return text if text.isprintable() and len(text) < 100 else ascii(text[:100])
 
 
 def _called(name: str, arguments: tuple[Any, ...]) -> Any:
@@ -172,7 +176,7 @@ def _called(name: str, arguments: tuple[Any, ...]) -> Any:
         raise refusals.code(f"contains code (a call of {name})")
     storage, offset, shape, strides, *rest = arguments
     if len(rest) > 2 and rest[2]:
-        raise refusals.damaged(f"a tensor is to be read as {', '.join(map(str, rest[2]))[:80]}")
+        raise refusals.damaged(f"a tensor is to be read as {_shown(str(rest[2]))}")
     lengths = [offset, *_is(tuple, shape), *_is(tuple, strides)]
     if any(type(length) is not int for length in lengths) or len(shape) != len(strides):
         raise TypeError("a tensor without offset, shape or strides")
@@ -182,6 +186,6 @@ def _called(name: str, arguments: tuple[Any, ...]) -> Any:
 def _storage(identity: Any) -> Storage:
     """The storage that ("storage", type, key, device, count) names; older files add what it is a part of."""
     word, kind, key, _, count, *part = _is(tuple, identity)
-    if word != "storage" or any(part) or type(count) is not int:
+    if word != "storage" or any(part) or type(count) is not int or not 0 <= count < 2**48:
         raise refusals.damaged("a storage of numbers is named in a way that is not read here")
     return Storage(_is(Name, kind).name.rpartition(".")[2], _is(str, key), count)

@@ -78,9 +78,11 @@ def with_counters(state: Mapping[str, Array]) -> dict[str, Array]:
 def preprocessing(network: Network) -> Preprocessing | None:
     """How torchvision feeds its own weights: `ImageClassification(crop_size=224)`; GoogLeNet's in another range.
 
-    The file does not tell which of torchvision's weights it holds: the IMAGENET1K_V2 weights of ResNets were measured
-    with a shorter side of 232, and fine-tuned ones as their makers saw fit.
+    None for ResNets: torchvision has two sets of weights of most, IMAGENET1K_V1 for a shorter side of 256 pixels and
+    IMAGENET1K_V2 for 232, and the arrays do not tell which these are; timm has more, for still other crops.
     """
+    if form(network) in _resnets():
+        return None
     record = imagenet.MEAN_AND_DEVIATION
     if form(network) in _googlenets():  # `transform_input`: its weights come from TensorFlow, for numbers from -1 to 1
         record = replace(record, mean=(127.5,) * 3, std=(127.5,) * 3)

@@ -41,6 +41,7 @@ def entries(data: bytes) -> list[Entry]:
 def written(
     members: list[Entry], *, before: bytes = b"", between: bytes = b"", after: bytes = b"", comment: bytes = b"",
     count: int | None = None, start: int | None = None, length: int | None = None, disk: int = 0, repeat: int = 1,
+    long_place: int | None = None,
 ) -> bytes:  # fmt: skip
     """An archive with these members, true and false."""
     body, central = bytearray(before), bytearray()
@@ -67,8 +68,8 @@ def written(
     listed = sum(entry.is_listed for entry in members) * repeat
     total = listed if count is None else count
     records = b""
-    if total >= 0xFFFF:  # more need records in 64 bits
-        place = len(body) + len(central)
+    if total >= 0xFFFF or long_place is not None:  # many need records in 64 bits
+        place = len(body) + len(central) if long_place is None else long_place
         records = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, total, total, len(central), len(body))
         records += struct.pack("<4sIQI", b"PK\x06\x07", 0, place, 1)
     total = min(total, 0xFFFF)
@@ -157,6 +158,8 @@ def hostile(data: bytes) -> dict[str, bytes]:
         "several disks": written(members, disk=1),
         "a million members": written([Entry(b"a", b"")], repeat=1_000_000),
         "ten thousand members in one place": written([Entry(b"a", b"")], repeat=10_000),
+        "records in 64 bits at 2**64": written(members, long_place=2**64 - 1),
+        "records in 64 bits elsewhere": written(members, long_place=0),
         "an offset before the beginning": changed(offset=0xFFFFFFF0),
         "an archive within": with_new(root + b"data.pkl.py", inner),
     }

@@ -3,6 +3,7 @@
 import pickle
 import struct
 from functools import cache
+from typing import Any
 
 from tests.untrusted.corpus.pickles import torch_zip
 
@@ -47,7 +48,7 @@ def file(*tensors: bytes, data: bytes = BYTES, order: bytes = b"little") -> byte
     return torch_zip(words + b".", {"data/0": data, "byteorder": order})
 
 
-def older(value: bytes, *, keys: list[str], tail: bytes) -> bytes:
+def older(value: bytes, *, keys: list[Any], tail: bytes) -> bytes:
     """The form before the zip, with this tensor, list of storages and bytes behind it."""
     first = [pickle.dumps(part, protocol=2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
     return b"".join([*first, b"\x80\x02}X\x01\x00\x00\x00a" + value + b"s.", pickle.dumps(keys, protocol=2), tail])
@@ -71,6 +72,9 @@ def lies() -> dict[str, bytes]:
         "2**63 rows": tensor((2**63, 1), (1, 1)),
         "2**64 in a product": tensor((2**32, 2**32), (0, 0)),
         "a product that overflows to 12": tensor((2**62 + 3, 4), (4, 1)),
+        "one number at a stride of 2**62": tensor((1,), (2**62,)),
+        "nothing at a stride of 2**62": tensor((0, 2), (1, 2**62)),
+        "nothing of 2**63 rows": tensor((2**63, 0), (1, 1)),
         "2**40 of 0": tensor((2**40, 0, 2**40), (1, 1, 1), offset=13),
         "an offset of 2**63": tensor((1,), (1,), offset=2**63),
         "a stride of 2**62": tensor((3, 4), (2**62, 1)),
@@ -81,6 +85,7 @@ def lies() -> dict[str, bytes]:
         "a key that climbs": tensor((3, 4), (4, 1), key="../../0"),
         "more stored than there is": tensor((3, 4), (4, 1), count=13),
         "fewer stored than there is": tensor((2, 4), (4, 1), count=8),
+        "2**64 stored": tensor((3, 4), (4, 1), count=2**64),
         "2**40 stored": tensor((3, 4), (4, 1), count=2**40),
         "a negative count": tensor((3, 4), (4, 1), count=-12),
         "a negated view": tensor((3, 4), (4, 1), rest=b"\x89N}X\x03\x00\x00\x00neg\x88s"),
@@ -125,6 +130,9 @@ def lies() -> dict[str, bytes]:
         "lengths that are fractions": file(one.replace(number(3), b"G" + struct.pack(">d", 3.0), 1)),
         "a list of tensors": torch_zip(b"\x80\x02]" + one + b"a.", {"data/0": BYTES}),
         "older: no list of storages": older(one, keys=[], tail=struct.pack("<q", 12) + BYTES),
+        "older: 2**64 stored": older(tensor((3, 4), (4, 1), count=2**64), keys=["0"], tail=bytes(8) + BYTES),
+        "older: fewer than none stored": older(tensor((3, 4), (4, 1), count=-1), keys=["0"], tail=b"\xff" * 8 + BYTES),
+        "older: keys that are lists": older(one, keys=[[]], tail=struct.pack("<q", 12) + BYTES),
         "older: a storage twice": older(one, keys=["0", "0"], tail=2 * (struct.pack("<q", 12) + BYTES)),
         "older: another count": older(one, keys=["0"], tail=struct.pack("<q", 13) + BYTES + bytes(4)),
         "older: a negative count": older(one, keys=["0"], tail=struct.pack("<q", -12) + BYTES),

@@ -39,7 +39,7 @@ def source(network: Network) -> str:
     function = function_name(network.name, taken=(*HELPERS, *TAKEN))
     body = [f"{INDENT}return Stack("]
     for block in network.blocks:
-        body.extend(_argument(block.name, _stack(block.layers, shapes), indent=2 * INDENT))
+        body.extend(argument(block.name, _stack(block.layers, shapes), indent=2 * INDENT, empty=EMPTY))
     body.append(f"{INDENT})")
     # A function that is handed to Apply is called there.
     helpers = "\n\n".join(used(HELPERS, re.sub(r"Apply\((\w+)", r"Apply(\1(", "\n".join(body))))
@@ -77,13 +77,8 @@ def _stack(layers: tuple[Layer, ...], shapes: Mapping[str, Shape]) -> list[str]:
         return EMPTY
     lines = ["Stack("]
     for layer in layers:
-        lines.extend(_argument(layer.name, _layer(layer, shapes), indent=INDENT))
+        lines.extend(argument(layer.name, _layer(layer, shapes), indent=INDENT, empty=EMPTY))
     return [*lines, ")"]
-
-
-def _argument(name: str, lines: list[str], *, indent: str) -> list[str]:
-    written = argument(name, lines, indent=indent)
-    return [f"{written[0]}  # the identity"] if lines == EMPTY else written
 
 
 def _layer(layer: Layer, shapes: Mapping[str, Shape]) -> list[str]:
@@ -118,7 +113,7 @@ def _layer(layer: Layer, shapes: Mapping[str, Shape]) -> list[str]:
         case Parallel():
             lines = ["Concat(" if layer.join == "concat" else "Add("]
             for number, path in enumerate(layer.paths, start=1):
-                lines.extend(_argument(f"path{number}", _stack(path, shapes), indent=INDENT))
+                lines.extend(argument(f"path{number}", _stack(path, shapes), indent=INDENT, empty=EMPTY))
             return [*lines, ")"]
     assert_never(layer)
 

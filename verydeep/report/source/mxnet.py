@@ -37,7 +37,7 @@ def source(network: Network) -> str:
     function = function_name(network.name, taken=(*HELPERS, *TAKEN))
     body = [f"{INDENT}net = stack("]
     for block in network.blocks:
-        body.extend(_argument(block.name, _stack(block.layers), indent=2 * INDENT))
+        body.extend(argument(block.name, _stack(block.layers), indent=2 * INDENT, empty=EMPTY))
     body.append(f"{INDENT})")
     if any(isinstance(step.layer, BatchNorm) for step in walk(network)):
         body.insert(0, f"{INDENT}{BIASED}")
@@ -70,13 +70,8 @@ def _stack(layers: tuple[Layer, ...]) -> list[str]:
         return EMPTY
     lines = ["stack("]
     for layer in layers:
-        lines.extend(_argument(layer.name, _layer(layer), indent=INDENT))
+        lines.extend(argument(layer.name, _layer(layer), indent=INDENT, empty=EMPTY))
     return [*lines, ")"]
-
-
-def _argument(name: str, lines: list[str], *, indent: str) -> list[str]:
-    written = argument(name, lines, indent=indent)
-    return [f"{written[0]}  # the identity"] if lines == EMPTY else written
 
 
 def _layer(layer: Layer) -> list[str]:
@@ -108,7 +103,7 @@ def _layer(layer: Layer) -> list[str]:
         case Parallel():
             lines = [f"{layer.join}_paths("]
             for number, path in enumerate(layer.paths, start=1):
-                lines.extend(_argument(f"path{number}", _stack(path), indent=INDENT))
+                lines.extend(argument(f"path{number}", _stack(path), indent=INDENT, empty=EMPTY))
             return [*lines, ")"]
     assert_never(layer)
 

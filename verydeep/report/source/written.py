@@ -3,7 +3,7 @@
 import keyword
 import re
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from verydeep.report.grid import one_line
 from verydeep.report.table import summary
@@ -51,13 +51,16 @@ def used(helpers: Mapping[str, str], body: str) -> Iterator[str]:
     yield from (text.strip("\n") + "\n" for name, text in helpers.items() if name in found)
 
 
-def argument(name: str, lines: list[str], *, indent: str) -> list[str]:
-    """An expression as the keyword argument `name`, which may be a word that Python reserves."""
+def argument(name: str, lines: list[str], *, indent: str, empty: Sequence[str] = ()) -> list[str]:
+    """An expression as the keyword argument `name`, which may be a word that Python reserves.
+
+    A comment says so where the lines are `empty`, a stack of no layers: the identity.
+    """
     plain = name.isascii() and not keyword.iskeyword(name)
     before, after = (f"{name}=", ",") if plain else (f"**{{{name!r}: ", "},")
     first, *rest = lines
     written = [before + first, *rest]
-    written[-1] += after
+    written[-1] += f"{after}  # the identity" if lines == empty else after
     return [indent + line for line in written]
 
 
