@@ -1,5 +1,7 @@
 """A network built for PyTorch is an ordinary module that computes what the description says, no more and no less."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -379,3 +381,20 @@ def test_no_network_needs_an_operation_without_a_deterministic_backward_pass(nam
     net = narrow(name, CATALOG[name])
     model = pytorch.build(net, initial(net))
     assert not any("Adaptive" in type(module).__name__ for module in model.modules())
+
+
+def test_a_strided_shortcut_of_few_channels_and_an_odd_batch_survives_its_backward_pass():
+    """In a process of its own: with PyTorch's own convolution it died with a signal."""
+    script = """
+import torch, verydeep as vd
+conv = vd.conv("conv", 16, kernel=1, stride=2)
+net = vd.Network("shortcut", (8, 16, 16), (vd.Block("body", (conv,)),))
+model = vd.build(net, layout="channels_last")
+images = torch.randn(17, 8, 16, 16).to(memory_format=torch.channels_last)
+for _ in range(10):
+    model(images).sum().backward()
+plain = torch.nn.functional.conv2d(images.contiguous(), model.body.conv.weight, model.body.conv.bias, stride=2)
+print(torch.allclose(model(images), plain, atol=1e-5))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

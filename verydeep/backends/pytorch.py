@@ -197,6 +197,21 @@ class UnevenConv2d(nn.Conv2d):
         return super().forward(functional.pad(input, _flat(self.sides)))
 
 
+class SparsePointwise(nn.Conv2d):
+    """A 1x1 convolution that reads some positions only; the weights are those of `nn.Conv2d`.
+
+    With channels last these positions are taken first: the backward pass of PyTorch 2.15's own, of few channels and an
+    odd batch, writes beyond its memory on the CPU (Conv2d(8, 16, 1, 2), 17 images: the process dies).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c', h', w')."""
+        if input.is_contiguous():
+            return super().forward(input)
+        down, right = self.stride
+        return functional.conv2d(input[:, :, ::down, ::right], self.weight, self.bias, groups=self.groups)
+
+
 class UnevenPool2d(nn.Module):
     """A pool whose padding differs between the sides; the padding never counts."""
 
@@ -273,6 +288,8 @@ def _conv(layer: Conv, channels: int) -> nn.Conv2d:
         "groups": layer.groups,
         "bias": layer.bias,
     }
+    if layer.kernel == (1, 1) and layer.stride != (1, 1) and layer.padding == ((0, 0), (0, 0)):
+        return SparsePointwise(channels, layer.channels, layer.kernel, **options)
     if top == bottom and left == right:
         return nn.Conv2d(channels, layer.channels, layer.kernel, padding=(top, left), **options)
     return UnevenConv2d(channels, layer.channels, layer.kernel, sides=layer.padding, **options)

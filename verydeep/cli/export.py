@@ -27,7 +27,7 @@ def run(
     """Write a run's network for other programs, with preprocessing and class names inside.
 
     The file is run beside the PyTorch model on real images, in batches of 1, 2 and 7. If a logit differs by more than
-    1e-4 of the largest, or a class, the file is deleted: exit code 8.
+    1e-4 of the largest, or a class that is preferred by more than that, the file is deleted: exit code 8.
 
     Args:
         run: The folder that `verydeep train` wrote, or a model's file.

@@ -30,6 +30,7 @@ MINIMUM = {  # as in pyproject.toml
     "pydantic": "2.11",
     "pyyaml": "6.0.2",
     "rich": "14",
+    "scipy": "1.15",
 }
 GIGABYTE = 1_000_000_000
 LEAST_DISK = 2 * GIGABYTE  # a few checkpoints of net A: 133 million weights and their momentum are 1.1 GB
