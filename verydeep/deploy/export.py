@@ -161,7 +161,7 @@ def _taken(path: Path) -> ConfigError:
     return ConfigError(
         f"{path} is there already, and nothing is written over",
         code="OUT-TAKEN",
-        hint="Remove it or choose another name with --out.",
+        hint="Choose another name with --out.",
     )
 
 

@@ -54,6 +54,7 @@ class Format:
     sizes: tuple[Size, ...] = ("fixed", "free")
     int8: str = ""  # the module that has `quantise`, if there is one
     beside: tuple[str, ...] = ()  # suffixes of its other files
+    channels: Literal["first", "last"] = "first"  # of the axes of what it takes
     label: str = ""  # in the name that a file is given, where other formats have its suffix too
     note: str = ""  # what else its user must know of the images
 
@@ -71,7 +72,7 @@ FORMATS: dict[str, Format] = {
     ),
     "pt2": Format("torch.export", "pytorch", ".pt2", "verydeep.deploy.to_pt2", "pytorch"),
     "keras": Format(
-        "Keras", "keras", ".keras", "verydeep.deploy.to_keras", "keras", note="with the channels last, as in Keras"
+        "Keras", "keras", ".keras", "verydeep.deploy.to_keras", "keras", channels="last"
     ),
     "safetensors": Format(
         "safetensors", "pytorch", ".safetensors", "verydeep.deploy.to_safetensors", "pytorch", takes="normalised"
@@ -103,7 +104,7 @@ FORMATS: dict[str, Format] = {
         "verydeep.deploy.to_executorch",
         "executorch",
         sizes=("fixed",),
-        note="at most 8 at once",
+        note="at most 8 at once, contiguous in memory",
     ),
 }
 

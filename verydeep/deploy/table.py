@@ -47,7 +47,9 @@ def _taken(exported: Exported) -> str:
     colours = {"grey": "grey", "RGB": "RGB", "BGR": "BGR"}[record.color]
     is_plain = not any(record.mean) and all(deviation == 1 for deviation in record.std)
     numbers = "0..255" if is_plain else f"minus {list(record.mean)}, divided by {list(record.std)}"
-    return f"float32 (batch, {record.channels}, {size}): {colours} pixels {numbers}, after rescaling" + (
+    is_last = FORMATS[exported.format].channels == "last"
+    axes = f"{size}, {record.channels}" if is_last else f"{record.channels}, {size}"
+    return f"float32 (batch, {axes}): {colours} pixels {numbers}, after rescaling" + (
         " and the central crop" if record.crop == "center" else ""
     )
 

@@ -1,7 +1,7 @@
 """Weights from anywhere as canonical ones, with all that is needed to use them; what does not fit is refused whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ class Imported:
     """Weights of any origin, as this project has them, and what is known about their use."""
 
     network: Network
-    weights: dict[str, Float32]  # canonical names, OIHW and (out, in)
+    weights: dict[str, Float32] = field(repr=False)  # canonical names, OIHW and (out, in)
     preprocessing: Preprocessing | None  # how their makers turned photographs into input; None: nobody knows
     classes: tuple[str, ...]  # names in the order of the outputs; (): nobody knows
     format: str  # a name in `FORMATS`

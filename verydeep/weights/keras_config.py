@@ -37,5 +37,7 @@ def _refuse_code(entry: dict[str, Any]) -> None:
     if kind in ("Lambda", "__lambda__"):
         raise refusals.code("contains code (a Keras Lambda layer)")
     module = entry.get("module")
+    if isinstance(module, str) and module.startswith("verydeep."):
+        raise refusals.code("is of a Keras model of ours (in Keras, vd.get_weights(model) gives its weights)")
     if isinstance(module, str) and module.partition(".")[0] not in OURS:
         raise refusals.code(f"names code outside Keras ({module[:80]})")
