@@ -16,6 +16,7 @@ INSTALL = {
     "executorch": "pip install 'verydeep[executorch]'",
     "timm": "pip install timm",
     "hdf5": "pip install 'verydeep[hdf5]'",
+    "scipy": "pip install scipy",
     "hub": "pip install 'verydeep[hub]'",
 }
 

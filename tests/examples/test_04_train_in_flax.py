@@ -1,19 +1,10 @@
-"""The loop of the book in Flax, on a few real images at a small size: the network learns."""
-
-import runpy
-from pathlib import Path
-from typing import Any
+"""The loop of the book in Flax, on a few real images at a small size."""
 
 import pytest
 
-pytest.importorskip("flax")
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "04_train_in_flax.py"
+from tests.in_flax import process
 
 
-def test_a_few_images_of_32_pixels_are_enough_to_be_better_than_chance(shared_data: Path, capsys: Any):
-    train = runpy.run_path(str(SCRIPT))["main"]
-    few = ["--size", "32", "--epochs", "1", "--images", "512", "--batch", "64"]
-    reached = train(["--data-root", str(shared_data), *few])
-    assert reached > 0.25  # chance is 0.1
-    assert capsys.readouterr().out.startswith("epoch 1: loss ")
+def test_the_network_learns():
+    pytest.importorskip("flax")
+    print(process.run_tests("test_example.py"))

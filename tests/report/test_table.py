@@ -202,10 +202,14 @@ def test_layers_inside_a_path_are_indented():
 
 
 def test_no_framework_is_imported():
-    program = (
-        "import sys; from verydeep.families.catalog import network; from verydeep.report import compare, draw, code, "
-        "table, table_1; table.to_text(network('D')); draw.draw(network('D')); code.code(network('D')); "
-        "print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
-    )
+    program = """
+import sys
+from verydeep.families.catalog import network
+from verydeep.report import draw, table
+from verydeep.report.source.frameworks import FRAMEWORKS, code
+net = network("D")
+table.to_text(net), draw.draw(net), [code(net, framework=name) for name in FRAMEWORKS]
+print([name for name in ("torch", "numpy", "PIL", "keras", "jax", "mxnet") if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

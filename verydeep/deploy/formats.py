@@ -71,9 +71,7 @@ FORMATS: dict[str, Format] = {
         beside=(".bin",),
     ),
     "pt2": Format("torch.export", "pytorch", ".pt2", "verydeep.deploy.to_pt2", "pytorch"),
-    "keras": Format(
-        "Keras", "keras", ".keras", "verydeep.deploy.to_keras", "keras", channels="last"
-    ),
+    "keras": Format("Keras", "keras", ".keras", "verydeep.deploy.to_keras", "keras", channels="last"),
     "safetensors": Format(
         "safetensors", "pytorch", ".safetensors", "verydeep.deploy.to_safetensors", "pytorch", takes="normalised"
     ),

@@ -1,9 +1,10 @@
-"""Files of formats whose readers can crash are read in a child process that may do nothing else.
+"""Files of formats whose readers can crash are read in a child process that has given up most of its rights.
 
 SciPy's reader of MAT files dies by a signal on about 1 of 100 damaged files, HDF5 opens other files when a file says
 so, and what a parser in C does with hostile bytes nobody can promise. So the child gets the open file, gives up every
-right that it can (`confined_child`), and answers in frames which this parent checks as it would check the file. The
-parent survives whatever the child does.
+right that it can (`confined_child`, which says what it keeps), and answers in frames which this parent checks as it
+would check the file. The parent survives whatever the child says. It is no sandbox: a reader that a file has taken over
+can still do as its user what needs no open file, such as deleting or renaming files.
 """
 
 import json
@@ -23,9 +24,9 @@ import numpy.typing as npt
 
 import verydeep
 from verydeep import extras
-from verydeep.errors import ResourceError, VerydeepError, WeightsError
-from verydeep.weights import frames, refusals
-from verydeep.weights.confined_child import PARSERS, cpu_seconds
+from verydeep.errors import ConfigError, ResourceError, VerydeepError, WeightsError
+from verydeep.weights import about, frames, refusals
+from verydeep.weights.confined_child import NO_READER, PARSERS, cpu_seconds
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +36,17 @@ START = (
     "from verydeep.weights.confined_child import main; main(sys.argv[2])"
 )
 PATIENCE = 30  # seconds that a machine may be busy with other things
-CODES = ("WEIGHTS-CODE", "WEIGHTS-CORRUPT", "WEIGHTS-DTYPE", "WEIGHTS-FORMAT")  # what a child may say
+HINTS = {  # by the codes that a child may report; its own words are not taken for advice
+    "WEIGHTS-CODE": refusals.code("").hint,
+    "WEIGHTS-CORRUPT": refusals.AGAIN,
+    "WEIGHTS-DTYPE": "Convert them to floating point where they were made.",
+    "WEIGHTS-FORMAT": "Save them again, dense and named, with their own program (in MATLAB as -struct, -v7).",
+}
+# Of the user's variables: where the linker looks, and how texts are written. Tokens and passwords are no reader's.
+VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
+# HDF5 would load filters from a folder of plug-ins; one thread, because each one reserves memory.
+SETTINGS = {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+EXTRAS = {"hdf5": "hdf5", "keras": "hdf5"}  # what brings the package that reads this kind, where SciPy does not
 
 
 def read(file: BinaryIO, *, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -46,8 +57,7 @@ def read(file: BinaryIO, *, kind: str) -> tuple[dict[str, Array], dict[str, Any]
         ConfigError: the package that reads such files is not installed.
         ResourceError: the system has no room for one more process.
     """
-    if kind in ("hdf5", "keras"):
-        extras.load(PARSERS[kind], extra="hdf5")  # says what to install before anything is started
+    extras.load(PARSERS[kind], extra=EXTRAS.get(kind, "scipy"))  # says what is missing before a child is started
     size = os.fstat(file.fileno()).st_size
     with _child(file, kind) as child:
         answers = _Answers(child, deadline=time.monotonic() + PATIENCE + 4 * cpu_seconds(size), size=size)
@@ -58,8 +68,7 @@ def read(file: BinaryIO, *, kind: str) -> tuple[dict[str, Array], dict[str, Any]
 def _child(file: BinaryIO, kind: str) -> Generator[subprocess.Popen[bytes]]:
     root = str(Path(verydeep.__file__).parents[1])
     places = [str(Path(place).absolute()) for place in sys.path if place] + [root]
-    # HDF5 would load filters from a folder of plug-ins; one thread, because each one reserves memory.
-    environment = os.environ | {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {name: os.environ[name] for name in VARIABLES if name in os.environ} | SETTINGS
     try:
         child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", START, json.dumps(places), kind],
@@ -98,17 +107,19 @@ class _Answers:
         header = self._header()
         try:
             claims = frames.claims(header["arrays"])
-            about = header["about"]
-            if not isinstance(about, dict):
-                raise TypeError
+            said = header["about"]
         except (ValueError, TypeError, KeyError):
             raise refusals.damaged("its reader gave a false answer") from None
+        try:
+            said = about.checked(said)
+        except ValueError as error:
+            raise refusals.damaged(f"what it says of {error} cannot be so") from None
         if sum(claim.nbytes for claim in claims) > frames.most_array_bytes(self.size):
             raise refusals.damaged(f"it claims more numbers than a file of {self.size} bytes can hold")
         arrays = {claim.name: self._array(claim) for claim in claims}
         if self._some(memoryview(bytearray(1))) or self._exit_code() != 0:
             raise refusals.damaged("its reader gave more than it announced")
-        return arrays, cast("dict[str, Any]", about)
+        return arrays, said
 
     def _header(self) -> dict[str, Any]:
         length = self._frame(frames.HEADER)
@@ -161,8 +172,15 @@ class _Answers:
         code = self._exit_code()
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             return refusals.damaged("reading it took too long or too much memory")
+        if code == NO_READER:
+            return ConfigError(
+                "what reads such files is installed, but cannot be imported in a process of its own",
+                code="EXTRA-MISSING",
+                hint="Install verydeep and what it needs into one environment, plainly, and use that.",
+            )
         if code < 0:
-            return refusals.damaged(f"it made its reader crash ({signal.Signals(-code).name})")
+            names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
+            return refusals.damaged(f"it made its reader crash ({names.get(-code, f'signal {-code}')})")
         return refusals.damaged(f"its reader gave up (exit code {code})")
 
     def _exit_code(self) -> int:
@@ -174,11 +192,12 @@ class _Answers:
 
 def _reported(value: Any) -> WeightsError:
     """The child's own error, as far as it is one that a child may have."""
-    try:
-        message, code, hint = (_printable(str(text)) for text in value)
-    except (TypeError, ValueError):
+    texts = cast("list[Any]", value) if isinstance(value, list) else []
+    if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
         return refusals.damaged("its reader gave a false answer")
-    return WeightsError(message, code=code if code in CODES else refusals.damaged("").code, hint=hint)
+    message, code = cast("list[str]", texts)
+    known = code if code in HINTS else "WEIGHTS-CORRUPT"
+    return WeightsError(_printable(message), code=known, hint=HINTS[known])
 
 
 def _printable(text: str) -> str:

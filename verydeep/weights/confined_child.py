@@ -4,6 +4,10 @@ Standard input is the open file, standard output the pipe to `confined`. Before 
 has lost the right to open any file, socket or pipe (RLIMIT_NOFILE 0), to write to a file (RLIMIT_FSIZE 0), to start a
 process (RLIMIT_NPROC 0, which the kernel does not hold against root), and to use more memory and processor time than
 the size of the file explains. So an HDF5 file cannot have another file read, and a decompression bomb ends here.
+
+What is not prevented: the child runs as its user, and limits do not forbid what needs no open file. A reader that a
+file has taken over can still delete, rename and make folders, change permissions, and send signals to processes of that
+user. The limits keep sound readers from being misused; against an attack on their code use a machine of its own.
 """
 
 import json
@@ -32,12 +36,17 @@ PARSERS = {  # the module with `parse(file) -> (arrays, about)`
 }
 # What parsers look up as they go, of which the modules must be there before the limits are.
 CODECS = ("ascii", "cp437", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be")
+NO_READER = 69  # the exit code where the parser cannot be imported: EX_UNAVAILABLE of sysexits.h
 MEMORY = 512 * frames.MEGABYTE  # beyond what the imports took and twice the file
 RATE = 40 * frames.MEGABYTE  # bytes of file for each second of processor time; MAT files, the slowest, take 100 MB
 
 
 def main(kind: str) -> None:
-    """Parse standard input as a file of this kind and answer on standard output."""
+    """Parse standard input as a file of this kind and answer on standard output; exit by NO_READER without a parser."""
+    try:
+        import_module(PARSERS[kind])
+    except ImportError:
+        sys.exit(NO_READER)
     with os.fdopen(0, "rb", buffering=0) as file, os.fdopen(1, "wb", buffering=0) as pipe:
         serve(file, pipe, kind=kind)
 
@@ -58,12 +67,12 @@ def serve(file: BinaryIO, pipe: BinaryIO, *, kind: str) -> None:
             values = np.ascontiguousarray(array[()], dtype)  # an HDF5 data set is read here, and forgotten
             _send(pipe, frames.ARRAY, values.data.cast("B") if values.size else b"")
     except WeightsError as error:
-        _send(pipe, frames.ERROR, _json([error.message[:500], error.code, error.hint]))
+        _send(pipe, frames.ERROR, _json([error.message[:500], error.code]))
     except MemoryError:
-        _send(pipe, frames.ERROR, _json(["reading it takes more memory than its size explains", *_damaged()]))
+        _send(pipe, frames.ERROR, _damaged("reading it takes more memory than its size explains"))
     except Exception as error:  # hostile bytes make parsers raise nearly anything
         why = " ".join(str(error).split())[:200]
-        _send(pipe, frames.ERROR, _json([f"it is damaged ({type(error).__name__}: {why})", *_damaged()]))
+        _send(pipe, frames.ERROR, _damaged(f"it is damaged ({type(error).__name__}: {why})"))
 
 
 def cpu_seconds(size: int) -> int:
@@ -105,9 +114,8 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _damaged() -> tuple[str, str]:
-    error = refusals.damaged("")
-    return error.code, error.hint
+def _damaged(why: str) -> bytes:
+    return _json([why, refusals.damaged("").code])
 
 
 def _send(pipe: BinaryIO, letter: bytes, content: bytes | memoryview) -> None:

@@ -19,6 +19,7 @@ MOST_HEADER = 8 * MEGABYTE  # bytes; the names of ResNet-152 need 0.1 MB, a mean
 MOST_ERROR = 10_000  # bytes
 MOST_ARRAYS = 100_000
 MOST_AXES = 32
+MOST_NAME = 4000  # letters; an HDF5 path has several names in it
 
 
 def most_array_bytes(file_bytes: int) -> int:
@@ -49,8 +50,10 @@ def claims(value: Any) -> list[Claim]:
 
 def _claim(entry: Any) -> Claim:
     name, dtype, shape = entry
-    if not isinstance(name, str) or not name.isprintable() or not isinstance(dtype, str) or dtype not in TYPES:
-        raise ValueError("a name or type that cannot be")
+    if not isinstance(name, str) or not name.isprintable() or len(name) > MOST_NAME:
+        raise ValueError("a name that cannot be")
+    if not isinstance(dtype, str) or dtype not in TYPES:
+        raise ValueError("a type that cannot be")
     if not isinstance(shape, list):
         raise ValueError("no shape")
     lengths = tuple(cast("list[Any]", shape))

@@ -28,7 +28,6 @@ TYPES = {
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older form
 VERSION = 1001  # the second one
 MOST_AXES = 32
-MOST_NUMBERS = 2**48
 
 INSIDE = "If weights are inside it, load them from there: torch.load(path, weights_only=True)['model'] or the like."
 
@@ -64,9 +63,12 @@ def parse(file: BinaryIO) -> dict[str, Array]:
     state, rows = _zip(file) if file.read(4) == b"PK\x03\x04" else _older(file)
     if not isinstance(state, dict):
         raise refusals.foreign(f"it holds a {type(state).__name__}, not a state dict", hint=INSIDE)
-    tensors = {str(key): value for key, value in cast("dict[Any, Any]", state).items()}
-    if not all(key.isprintable() for key in tensors):
-        raise refusals.damaged("a key of the state dict cannot be one")
+    tensors = cast("dict[Any, Any]", state)
+    for key in tensors:
+        if not isinstance(key, str):
+            raise refusals.foreign(f"its names are not all texts: there is a {type(key).__name__}", hint=INSIDE)
+        if not key.isprintable():
+            raise refusals.damaged("a key of the state dict cannot be one")
     return {key: _array(key, value, rows) for key, value in tensors.items()}
 
 
@@ -100,8 +102,9 @@ def _older(file: BinaryIO) -> tuple[object, _Rows]:
         raise refusals.foreign("it is a pickle, but not one of torch.save", hint=INSIDE)
     torch_pickle.load(file)  # what the machine was that wrote it
     (state, storages), (keys, _) = torch_pickle.load(file), torch_pickle.load(file)
-    keys = [str(key) for key in cast("list[Any]", keys)] if isinstance(keys, list) else []
-    if sorted(keys) != sorted(storages):
+    keys = cast("list[Any]", keys) if isinstance(keys, list) else []
+    known = {key for key in keys if isinstance(key, str) and key in storages}
+    if len(keys) != len(storages) or known != storages.keys():
         raise refusals.damaged("its list of storages is not the one that its tensors need")
     rows = _Rows(file, order="<")
     place = file.tell()
@@ -109,7 +112,10 @@ def _older(file: BinaryIO) -> tuple[object, _Rows]:
         if file.read(8) != storages[key].count.to_bytes(8, "little"):
             raise refusals.damaged(f"storage {key} does not hold {storages[key].count} numbers")
         rows.starts[key] = place + 8
-        place = file.seek(place + 8 + _nbytes(storages[key]))
+        place += 8 + _nbytes(storages[key])
+        if place > size:  # and perhaps beyond where any file can end
+            break
+        file.seek(place)
     if place != size:
         raise refusals.damaged("it is cut short or goes on behind its last storage")
     return state, rows
@@ -138,7 +144,7 @@ def _refuse_impossible(key: str, tensor: StoredTensor) -> None:
     """Refuse a tensor that reaches beyond its storage, or that claims a number for two of its places."""
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
     room = math.prod(max(1, length) for length in tensor.shape)  # NumPy counts the other axes of an empty array too
-    if len(tensor.shape) > MOST_AXES or min(numbers) < 0 or max(*numbers, room) >= MOST_NUMBERS:
+    if len(tensor.shape) > MOST_AXES or min(numbers) < 0 or max(*numbers, room) >= torch_pickle.MOST_NUMBERS:
         raise refusals.damaged(f"{key} has a shape that cannot be")
     last = tensor.offset + sum(
         (length - 1) * stride for length, stride in zip(tensor.shape, tensor.strides, strict=True)

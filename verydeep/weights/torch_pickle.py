@@ -3,10 +3,13 @@
 Pickle is a language for a machine with a stack (its words are explained in Python's pickletools). A pickle runs code
 by naming a function and calling it. This machine knows the few names that a state dict needs and what they mean; no
 name is looked up anywhere, so that there is nothing to call. Every other name ends the reading.
+
+A few hundred bytes can describe a structure that holds itself more often than there is time to walk through. So nothing
+here goes into what was read: no structure is compared, hashed or shown, and each word costs about the same.
 """
 
 import pickletools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +21,12 @@ TENSOR = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
 PARAMETER = ("torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter")
 STORAGES = ("torch", "torch.cuda", "torch.storage")  # where the types of stored numbers live: torch.FloatStorage
 
-MOST_WORDS = 1_000_000  # of one pickle; a ResNet-152 needs 60,000
+MOST_WORDS = 1_000_000  # of one pickle, each of a byte at least; a ResNet-152 needs 60,000
+MOST_ENTRIES = 64  # of a tuple; a shape of NumPy has 64 lengths at most
+MOST_NAME = 100  # letters of a type or of a storage's key
+MOST_KEY = 1000  # letters of a key of a state dict
+MOST_NUMBER = 2**31  # among the keys of a dict; an optimiser counts its tensors
+MOST_NUMBERS = 2**48  # of a storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,8 @@ class _Machine:
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[word])
             case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE":
                 stack.append(argument)
-            case "BINSTRING" | "SHORT_BINSTRING":  # of Python 2
-                stack.append(str(argument))
+            case "BINSTRING" | "SHORT_BINSTRING":  # the texts of Python 2
+                stack.append(argument)
             case "EMPTY_DICT":
                 stack.append({})
             case "EMPTY_LIST":
@@ -103,7 +111,7 @@ class _Machine:
             case "EMPTY_TUPLE":
                 stack.append(())
             case "TUPLE":
-                stack.append(tuple(self.since_mark()))
+                stack.append(_tuple(self.since_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack[-int(word[-1]) :] = [tuple(stack[-int(word[-1]) :])]
             case "APPEND" | "APPENDS":
@@ -111,7 +119,7 @@ class _Machine:
                 _is(list, stack[-1]).extend(items)
             case "SETITEM" | "SETITEMS":
                 items = self.since_mark() if word == "SETITEMS" else [stack.pop(-2), stack.pop()]
-                _is(dict, stack[-1]).update(zip(items[::2], items[1::2], strict=True))
+                _is(dict, stack[-1]).update(_dict(zip(items[::2], items[1::2], strict=True)))
             case "BINPUT" | "LONG_BINPUT":
                 self.memo[argument] = stack[-1]
             case "MEMOIZE":
@@ -119,10 +127,10 @@ class _Machine:
             case "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
             case "GLOBAL":
-                stack.append(_known(argument.replace(" ", ".", 1)))
+                stack.append(_known(*argument.split(" ", 1)))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
-                stack.append(_known(f"{module}.{name}"))
+                stack.append(_known(_is(str, module), _is(str, name)))
             case "BINPERSID":
                 storage = _storage(stack.pop())
                 if self.storages.setdefault(storage.key, storage) != storage:
@@ -138,7 +146,7 @@ class _Machine:
                 else:
                     _is(dict, stack[-1])  # an OrderedDict with notes of PyTorch's, which no answer depends on
             case _:
-                raise refusals.code(f"contains code (the word {word} of pickle, {_shown(str(argument))})")
+                raise refusals.code(f"contains code (the word {word} of pickle, {_shown(argument)})")
 
     def since_mark(self) -> list[Any]:
         """What was put on the stack since the last mark, taken from it."""
@@ -154,38 +162,70 @@ def _is(kind: type[Any], value: Any) -> Any:
     return value
 
 
-def _known(name: str) -> Name:
-    module, _, last = name.rpartition(".")
-    if name == DICT or name in TENSOR + PARAMETER or (module in STORAGES and last.endswith("Storage")):
-        return Name(name)
-    raise refusals.code(f"contains code ({_shown(name)})")
+def _tuple(values: list[Any]) -> tuple[Any, ...]:
+    if len(values) > MOST_ENTRIES:
+        raise refusals.damaged(f"its pickle has a tuple of {len(values)} entries")
+    return tuple(values)
 
 
-def _shown(text: str) -> str:
-    """What a stranger wrote, short, and without what would steer a terminal."""
-    return text if text.isprintable() and len(text) < 100 else ascii(text[:100])
+def _dict(pairs: Iterable[Sequence[Any]]) -> dict[Any, Any]:
+    """These keys and values; the hash of a key must be cheap and unknown to the author of the file."""
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        is_text = isinstance(key, str) and len(key) <= MOST_KEY
+        if not is_text and not (type(key) is int and 0 <= key < MOST_NUMBER):
+            raise refusals.damaged(f"a dict in it has a key that cannot be one ({_shown(key)})")
+        found[key] = value
+    return found
+
+
+def _known(module: str, last: str) -> Name:
+    if len(module) <= MOST_NAME and len(last) <= MOST_NAME:
+        name = f"{module}.{last}"
+        is_storage = module in STORAGES and last.endswith("Storage") and last.isidentifier()
+        if name == DICT or name in TENSOR + PARAMETER or is_storage:
+            return Name(name)
+    raise refusals.code(f"contains code ({_shown(f'{module[:MOST_NAME]}.{last[:MOST_NAME]}')})")
+
+
+def _shown(value: object) -> str:
+    """What a stranger wrote, short, and without what would steer a terminal; of a structure its type alone."""
+    if isinstance(value, str):
+        return value if len(value) < MOST_NAME and value.isprintable() else ascii(value[:MOST_NAME])
+    return str(value) if type(value) is int and abs(value) < MOST_NUMBERS else type(value).__name__
 
 
 def _called(name: str, arguments: tuple[Any, ...]) -> Any:
     """What the call of a known name means."""
     if name == DICT:
-        return dict(cast("Iterable[tuple[Any, Any]]", arguments[0])) if arguments else {}
+        return _filled(_is(list, arguments[0])) if arguments else {}
     if name in PARAMETER:
         return Parameter(arguments[0] if arguments else None)
     if name not in TENSOR:
         raise refusals.code(f"contains code (a call of {name})")
     storage, offset, shape, strides, *rest = arguments
     if len(rest) > 2 and rest[2]:
-        raise refusals.damaged(f"a tensor is to be read as {_shown(str(rest[2]))}")
+        raise refusals.damaged("a tensor is to be read as a view that is negated or conjugated")
     lengths = [offset, *_is(tuple, shape), *_is(tuple, strides)]
     if any(type(length) is not int for length in lengths) or len(shape) != len(strides):
         raise TypeError("a tensor without offset, shape or strides")
     return StoredTensor(_is(Storage, storage), offset, shape, strides)
 
 
+def _filled(pairs: list[Any]) -> dict[Any, Any]:
+    """The OrderedDict of a list of [key, value], as Python 2 wrote it; the list is used up, so that it fills one."""
+    if any(type(pair) is not list or len(cast("list[Any]", pair)) != 2 for pair in pairs):
+        raise TypeError("an OrderedDict of other than pairs")
+    found = _dict(pairs)
+    pairs.clear()
+    return found
+
+
 def _storage(identity: Any) -> Storage:
     """The storage that ("storage", type, key, device, count) names; older files add what it is a part of."""
     word, kind, key, _, count, *part = _is(tuple, identity)
-    if word != "storage" or any(part) or type(count) is not int or not 0 <= count < 2**48:
+    is_key = isinstance(key, str) and len(key) <= MOST_NAME and key.isprintable()
+    is_count = type(count) is int and 0 <= count < MOST_NUMBERS
+    if word != "storage" or any(entry is not None for entry in part) or not is_key or not is_count:
         raise refusals.damaged("a storage of numbers is named in a way that is not read here")
-    return Storage(_is(Name, kind).name.rpartition(".")[2], _is(str, key), count)
+    return Storage(_is(Name, kind).name.rpartition(".")[2], key, count)
