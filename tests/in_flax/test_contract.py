@@ -113,7 +113,7 @@ def recompute(kind: type[nnx.Module], call: Callable[..., jax.Array]) -> Callabl
 
 def exchanged_kernels(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(flax_nnx, "as_hwio", lambda array: array.T)
-    patch.setattr(flax_nnx, "_from_flax", lambda array: array.T)
+    patch.setattr(flax_nnx, "from_hwio", lambda array: array.T)
 
 
 UNSORTED = Network("unsorted", (2, 5, 5), (Block("body", (conv("second", 3), ReLU("first"))),))

@@ -35,7 +35,7 @@ def change(kind: type[keras.layers.Layer], **values: Callable[[Any], Any]) -> Ca
 
 def exchanged_kernels(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(keras3, "as_hwio", lambda array: array.T)
-    patch.setattr(keras3, "_from_keras", lambda array: array.T)
+    patch.setattr(keras3, "from_hwio", lambda array: array.T)
 
 
 def counting(layer: keras3_layers.PaddedPooling2D, inputs: Any) -> Any:

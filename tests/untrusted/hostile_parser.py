@@ -60,7 +60,7 @@ def parse(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
             os._exit(0)
         case "quit":
             os._exit(3)
-        case "real-time signal":
+        case "real-time":
             os.kill(os.getpid(), 40)
         case "environment":
             leak = repr(dict(os.environ)).encode()

@@ -94,7 +94,7 @@ def test_a_crash_is_told(taken_over):
     assert "made its reader crash (SIGABRT)" in taken_over("abort")
     assert "gave up" in taken_over("leave")
     assert "(SIGINT)" in taken_over("raise")
-    assert "(signal 40)" in taken_over("real-time signal")
+    assert "(signal 40)" in taken_over("real-time")
     assert "gave up (exit code 3)" in taken_over("quit")
 
 

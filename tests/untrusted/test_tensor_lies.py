@@ -51,46 +51,36 @@ def text(word: str) -> bytes:
     return b"X" + len(word.encode()).to_bytes(4, "little") + word.encode()
 
 
-NESTED = b")" + b"q\x000h\x00h\x00\x86" * 60  # a tuple that holds two of the one before, 60 times over
-MANY = 100_000
-TORCH_TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+# A tuple that holds two of the one before, 60 times over; it is put aside as 0, and lies below what follows.
+NESTED = b"\x80\x04)q\x00" + b"h\x00h\x00\x86q\x00" * 60
+DICT = b"ccollections\nOrderedDict\n"
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x0ctQ"
 PAIRS = b"](" + b"".join(b"](" + text(f"{number}") + b"Ne" for number in range(10_000)) + b"e"
+HASHES = b"".join(b"\x8a\x0a" + (number * (2**61 - 1)).to_bytes(10, "little") + b"N" for number in range(20_000))
 BOMBS = {
-    "a view as nested tuples": torch_zip(b"\x80\x02" + TORCH_TENSOR + b"(NK\0))\x89N" + NESTED + b"tR."),
-    "a key of nested tuples": torch_zip(b"\x80\x02}" + NESTED + b"Ns."),
-    "nested tuples as a storage": torch_zip(b"\x80\x02" + NESTED + b"Q."),
-    "nested tuples as a name": torch_zip(b"\x80\x04" + NESTED + b"h\x00\x93."),
-    "nested tuples in a call": torch_zip(b"\x80\x02ccollections\nOrderedDict\n" + NESTED + b"R."),
+    "a view of nested tuples": torch_zip(NESTED + TENSOR + b"(" + STORAGE + b"K\0))\x89Nh\x00tR."),
+    "a key of nested tuples": torch_zip(NESTED + b"}h\x00Ns."),
+    "the key of nested tuples of a list": torch_zip(NESTED + DICT + b"](](h\x00Neae\x85R."),
+    "nested tuples as a storage": torch_zip(NESTED + b"h\x00Q."),
+    "nested tuples as a storage's key": torch_zip(NESTED + STORAGE.replace(text("0"), b"h\x00") + b"."),
+    "nested tuples as a name": torch_zip(NESTED + b"h\x00h\x00\x93."),
     "nested tuples in the list of storages": older(tensor((3, 4), (4, 1)), keys=[], tail=b"").replace(
-        b"\x80\x02]q\x00.", b"\x80\x02](" + NESTED + b"e."
+        b"\x80\x02]q\x00.", NESTED + b"](h\x00e."
     ),
     "one list for many dicts": torch_zip(
-        b"\x80\x02ccollections\nOrderedDict\nq\x000" + PAIRS + b"\x85q\x010](" + b"h\x00h\x01R" * 2000 + b"e."
+        b"\x80\x02" + DICT + b"q\x00" + PAIRS + b"\x85q\x01](" + b"h\x00h\x01R" * 2000 + b"e."
     ),
     "one shape for many tensors": torch_zip(
-        b"\x80\x02("
-        + b"K\x01" * MANY
-        + b"tq\x000"
-        + TORCH_TENSOR
-        + b"q\x010("
-        + b"h\x01(NK\0h\x00h\x00tR0" * 2000
-        + b"t."
+        b"\x80\x02(" + b"K\x01" * 100_000 + b"tq\x00" + TENSOR + b"q\x01" + STORAGE + b"q\x02]("
+        + b"h\x01(h\x02K\x00h\x00h\x00tR" * 2000 + b"e."
     ),
     "one long name, often": torch_zip(
-        b"\x80\x04"
-        + text("x" * 1_000_000 + "Storage")
-        + b"q\x000"
-        + text("torch")
-        + b"q\x010("
-        + b"h\x01h\x00\x93" * 20_000
-        + b"l."
+        b"\x80\x04" + text("x" * 1_000_000 + "Storage") + b"q\x00" + text("torch") + b"q\x01]("
+        + b"h\x01h\x00\x93" * 20_000 + b"e."
     ),
-    "keys with the same hash": torch_zip(
-        b"\x80\x02}("
-        + b"".join(b"\x8a\x0a" + (n * (2**61 - 1)).to_bytes(10, "little") + b"N" for n in range(20_000))
-        + b"u."
-    ),
-}
+    "keys with the same hash": torch_zip(b"\x80\x02}(" + HASHES + b"u."),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BOMBS)
