@@ -44,8 +44,9 @@ HINTS = {  # by the codes that a child may report; its own words are not taken f
 }
 # Of the user's variables: where the linker looks, and how texts are written. Tokens and passwords are no reader's.
 VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
-# HDF5 would load filters from a folder of plug-ins; one thread, because each one reserves memory.
-SETTINGS = {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# HDF5 would load filters from a folder of plug-ins; one thread, because each one reserves memory; without a home
+# Python would ask the system's directory of users for it.
+SETTINGS = {"HOME": os.sep, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 EXTRAS = {"hdf5": "hdf5", "keras": "hdf5"}  # what brings the package that reads this kind, where SciPy does not
 
 
