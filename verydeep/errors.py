@@ -1,5 +1,15 @@
 """Every failure a user can meet: what happened, where, what to do next, and the exit code a script can test."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """What to do next for one who wrote a `name` that is not among the `known`: the nearest, or all of them."""
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(names)}."
+
 
 class VerydeepError(Exception):
     """A failure with one line for people and a stable code for scripts.

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy.typing as npt
 
 from verydeep import extras
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, choices
 from verydeep.spec import Network
 from verydeep.weights.initial import initial
 
@@ -45,9 +44,7 @@ def module_of(name: str) -> ModuleType:
         ConfigError: no backend has this name, or its framework is not installed.
     """
     if name not in BACKENDS:
-        near = get_close_matches(name, BACKENDS, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(BACKENDS)}."
-        raise ConfigError(f"there is no backend {name!r}", code="BACKEND-UNKNOWN", hint=hint)
+        raise ConfigError(f"there is no backend {name!r}", code="BACKEND-UNKNOWN", hint=choices(name, BACKENDS))
     return extras.load(BACKENDS[name].module, extra=name)
 
 

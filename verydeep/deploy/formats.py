@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from verydeep import extras
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, choices
 
 if TYPE_CHECKING:  # the names of the formats are known without a framework
     import numpy as np
@@ -110,9 +109,9 @@ FORMATS: dict[str, Format] = {
 def format_of(name: str) -> Format:
     """The format of a name; ConfigError where there is none."""
     if name not in FORMATS:
-        near = get_close_matches(name, FORMATS, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(FORMATS)}."
-        raise ConfigError(f"there is no format {name!r} to export to", code="EXPORT-FORMAT", hint=hint)
+        raise ConfigError(
+            f"there is no format {name!r} to export to", code="EXPORT-FORMAT", hint=choices(name, FORMATS)
+        )
     return FORMATS[name]
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from verydeep.errors import ConfigError, WeightsError
+from verydeep.errors import ConfigError, WeightsError, choices
 from verydeep.families import catalog
 from verydeep.preprocessing import Preprocessing
 from verydeep.rewrite.cut import head_weights, with_head
@@ -64,9 +63,9 @@ def import_weights(
             or an array that nobody has trained: not finite, or one number everywhere.
     """
     if format is not None and format not in FORMATS:
-        near = get_close_matches(format, FORMATS, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(FORMATS)}."
-        raise ConfigError(f"no weight format is called {format!r}", code="FORMAT-UNKNOWN", hint=hint)
+        raise ConfigError(
+            f"no weight format is called {format!r}", code="FORMAT-UNKNOWN", hint=choices(format, FORMATS)
+        )
     wanted = catalog.network(network) if isinstance(network, str) else network
     try:
         content, record = _content(source)

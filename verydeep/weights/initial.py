@@ -5,14 +5,13 @@ Each array has a random stream of its own, from the seed and its name: layers do
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, choices
 from verydeep.spec import BatchNorm, Network, Shape, Weight, walk
 
 Array = npt.NDArray[np.float32]
@@ -67,9 +66,7 @@ def initial(network: Network, *, rule: str = "he", seed: int = 0) -> Weights:
         ConfigError: no rule has this name, or the seed is negative.
     """
     if rule not in RULES:
-        near = get_close_matches(rule, RULES, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(RULES)}."
-        raise ConfigError(f"no initialisation is called {rule!r}", code="INIT-UNKNOWN", hint=hint)
+        raise ConfigError(f"no initialisation is called {rule!r}", code="INIT-UNKNOWN", hint=choices(rule, RULES))
     if seed < 0:
         raise ConfigError(f"the seed is {seed}", code="SEED", hint="Give a whole number of at least 0.")
     arrays: Weights = {}
