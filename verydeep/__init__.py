@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from verydeep.api import evaluate, predict, push, resume, train
     from verydeep.backends.catalog import build, features, get_weights, set_weights
     from verydeep.backends.load import load_weights
+    from verydeep.benchmark.bench import bench
     from verydeep.deploy.export import export
+    from verydeep.engine.engine import Engine
     from verydeep.hub.pull import pull
     from verydeep.report.compare import compare
     from verydeep.report.draw import draw
@@ -49,7 +51,9 @@ if TYPE_CHECKING:
     from verydeep.weights.torchvision import from_torchvision, to_torchvision
 
 _LATER = {  # name -> the module that has it
+    "Engine": "verydeep.engine.engine",
     "Run": "verydeep.run",
+    "bench": "verydeep.benchmark.bench",
     "build": "verydeep.backends.catalog",
     "code": "verydeep.report.source.frameworks",
     "compare": "verydeep.report.compare",
@@ -123,12 +127,14 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "to_torchvision",
     "from_torchvision",
     "features",
+    "Engine",
     "train",
     "resume",
     "Run",
     "open_run",
     "evaluate",
     "predict",
+    "bench",
     "export",
     "push",
     "pull",

@@ -73,7 +73,12 @@ def resume(run: str | Path, *, allow_data_change: bool = False, **changes: Any) 
 
 
 def predict(
-    run: Run | str | Path, images: str | Path | Sequence[str | Path], *, batch: int = 32, top: int = 5
+    run: Run | str | Path,
+    images: str | Path | Sequence[str | Path],
+    *,
+    batch: int = 32,
+    top: int = 5,
+    engine: Literal["auto", "verydeep", "pytorch"] = "auto",
 ) -> list[Prediction]:
     """The classes that a run's network sees in image files; `verydeep predict` in Python.
 
@@ -82,14 +87,15 @@ def predict(
         images: Files, folders or patterns; or one of them.
         batch: Images computed at once.
         top: Classes for each image.
+        engine: That computes; "auto" is our kernels where they are right and fast, else PyTorch.
 
     Raises:
-        ConfigError: no finished run there, or a source that is a URL.
+        ConfigError: no finished run there, a source that is a URL, or no such engine here.
         DataError: a source names no image; a file that cannot be read raises nothing, its prediction has an `error`.
         WeightsError: the model is damaged, or nobody knows its preprocessing or its classes.
     """
     sources = [images] if isinstance(images, str | Path) else images
-    return predict_images(run if isinstance(run, Run) else open_run(run), sources, batch=batch, top=top)
+    return predict_images(run if isinstance(run, Run) else open_run(run), sources, batch=batch, top=top, engine=engine)
 
 
 def push(

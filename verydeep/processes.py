@@ -75,11 +75,11 @@ def joined(device: str) -> Iterator[Processes]:
         _variable(name, default) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
     chosen = _device(device, local=local if world > 1 else None)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)  # whose random numbers `torch.cuda` means
     if world == 1:
         yield Processes(chosen)
         return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
     try:
         # Tensors on the CPU go through gloo on GPU machines too: counts and messages stay there.
         dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)

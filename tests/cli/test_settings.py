@@ -102,7 +102,7 @@ def test_yes_and_no_are_no_numbers(refused, in_an_empty_folder, field):
         (["--arch", "1x16,"], "it should be CONVSxCHANNELS"),
         (["--arch", "100x16"], "it should be CONVSxCHANNELS"),
         (["--optimizer", "sdg"], "it should be 'sgd' or 'adamw'"),
-        (["--init", "hee"], "it should be 'he', 'torchvision', 'glorot', 'paper' or 'caffe'"),
+        (["--init", "hee"], "it should be 'he', 'torchvision', 'glorot', 'paper', 'caffe' or 'identity'"),
         (["--recipe", "digit"], "no recipe is called 'digit'. Did you mean digits?"),
         (["--net", "vgg61"], "no network is called 'vgg61'. Did you mean"),
         (["--net", "vgg61", "--recipe", "book", "--print-config"], "no network is called 'vgg61'. Did you mean"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.data.images import memory, photo
 from verydeep.data.augment import (
@@ -18,6 +19,7 @@ from verydeep.data.augment import (
     augment_image,
     color_shift,
     draws,
+    padded,
     with_components,
 )
 from verydeep.data.geometry import resize
@@ -193,4 +195,21 @@ def test_a_colour_shift_without_components_says_where_they_come_from():
 def test_an_impossible_augmentation_is_refused(wrong):
     with pytest.raises(ConfigError, match="augment") as caught:
         Augment(**wrong)
+    assert caught.value.code == "AUGMENT-INVALID"
+
+
+def test_a_mirrored_border_is_pytorchs_reflection_for_one_image_and_for_many():
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 6, 7), dtype=np.uint8)
+    augment = Augment(pad=2, border="mirrored")
+    expected = torch.nn.functional.pad(torch.from_numpy(images).float(), (2, 2, 2, 2), "reflect").byte().numpy()
+    assert np.array_equal(padded(images, augment, axes=(2, 3)), expected)
+    one = padded(images[0].transpose(1, 2, 0), augment, axes=(0, 1))
+    assert np.array_equal(one.transpose(2, 0, 1), expected[0])
+    assert not padded(images, Augment(pad=2), axes=(2, 3))[:, :, :2].any()
+
+
+@pytest.mark.parametrize("option", [{"turns": "sometimes"}, {"border": "white"}])
+def test_unknown_turns_and_borders_are_refused(option):
+    with pytest.raises(ConfigError) as caught:
+        Augment(**option)
     assert caught.value.code == "AUGMENT-INVALID"

@@ -49,6 +49,7 @@ TORCHVISION: dict[str, Callable[..., Any]] = {
         ("resnet152", 60_192_808),
         ("resnet20_cifar", 269_722),
         ("resnet110_cifar", 1_727_962),
+        ("airbench94_relu", 1_972_792),
     ],
 )
 def test_a_network_has_this_many_parameters(name: str, total: int):

@@ -129,6 +129,27 @@ def test_what_is_given_comes_before_the_recipe():
     assert resolve({"epochs": recipe("plain").epochs, "recipe": "digits"}).epochs == recipe("plain").epochs
 
 
+def test_cifar_sprint_has_the_published_numbers_for_a_mean_loss_of_its_own_batch():
+    config = recipe("cifar-sprint")
+    summed = 11.5 / (1024 * (1 + 1 / (1 - 0.85)))  # the published rate of a summed loss
+    assert config.lr == pytest.approx(summed * config.batch)
+    per_step = 0.0153 * config.batch / (1024 * (1 + 1 / (1 - 0.85)))
+    assert config.lr * config.weight_decay == pytest.approx(per_step)
+    assert 50_000 % config.batch == 0  # batches of one size: compiled once
+    assert resolve({"data": "cifar10", "recipe": "cifar-sprint"}) == config.updated(data="cifar10")
+
+
+def test_another_network_need_not_be_one_that_whitens():
+    assert resolve({"data": "cifar10", "recipe": "cifar-sprint", "net": "vgg11_bn"}).whiten is False
+    assert resolve({"data": "cifar10", "recipe": "cifar-sprint", "net": "nin", "whiten": True}).whiten is True
+
+
+def test_a_logit_scale_is_refused_where_its_arithmetic_does_not_hold():
+    with pytest.raises(ConfigError, match="logit_scale is worked out for optimizer sgd") as caught:
+        resolve({"recipe": "cifar-sprint", "optimizer": "adamw"})
+    assert caught.value.code == "OPTIONS-DISAGREE"
+
+
 def test_an_unknown_recipe_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match=r"no recipe is called 'fasion'\. Did you mean fashion\?"):
         resolve({"recipe": "fasion"})

@@ -42,6 +42,23 @@ def test_one_cycle_is_a_line_up_and_a_line_down():
     assert falls == pytest.approx([1 / 80] * 79)
 
 
+def test_one_cycle_may_begin_and_end_above_zero():
+    config = Config(lr=2.0, schedule="one-cycle", warmup=0.2, rise_from=0.2, fall_to=0.07)
+    rates = [rate(config, step=step, steps=100, epoch=0, drops=0) for step in range(101)]
+    assert rates[0] == pytest.approx(2 * (0.2 + 0.8 / 21))
+    assert rates[20] == 2.0
+    assert rates[100] == pytest.approx(2 * 0.07)
+    assert [a - b for a, b in pairwise(rates[20:])] == pytest.approx([2 * 0.93 / 80] * 80)
+
+
+def test_from_zero_to_zero_gives_the_bits_of_the_formula_alone():
+    config = Config(lr=0.3, schedule="one-cycle", warmup=0.23)
+    rise = 0.23 * 97
+    for step in range(97):
+        plain = 0.3 * (step + 1) / (rise + 1) if step < rise else 0.3 * (97 - step) / (97 - rise)
+        assert rate(config, step=step, steps=97, epoch=0, drops=0) == plain
+
+
 def test_a_plateau_is_so_many_epochs_without_a_better_accuracy_and_ends_after_the_last_drop():
     progress = Progress()
     seen = []

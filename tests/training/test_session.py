@@ -133,6 +133,19 @@ VARIANTS = {
     "pieces": {"accumulate": 3, "smoothing": 0.1},
     "bf16": {"precision": "bf16", "layout": "channels_first"},
     "adamw": {"optimizer": "adamw", "lr": 1e-3, "decayed": "matrices", "ema": 0.5},
+    "sprint": {
+        "lookahead": 3,
+        "turns": "alternating",
+        "border": "mirrored",
+        "norm_bias_rate": 4.0,
+        "norm_scale": "one",
+        "logit_scale": 0.5,
+        "init": "identity",
+        "nesterov": True,
+        "schedule": "one-cycle",
+        "rise_from": 0.2,
+        "fall_to": 0.1,
+    },
     "colour": {"normalize": "mean", "crop": "random-size", "size": 7},
 }
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from verydeep.backends import numpy_reference
 from verydeep.errors import ConfigError
@@ -29,10 +30,10 @@ FORMULAS = {  # the variance that each rule promises for an array of this shape
 
 
 def test_every_rule_has_its_formula_here():
-    assert set(FORMULAS) == set(RULES)
+    assert set(FORMULAS) | {"identity"} == set(RULES)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", FORMULAS)
 def test_the_variance_is_that_of_the_formula(rule: str):
     for name, array in initial(NET, rule=rule).items():
         if array.ndim > 1:
@@ -54,6 +55,22 @@ def test_glorot_is_uniform_between_its_limits():
     limit = math.sqrt(6 / sum(fans(array.shape)))
     assert 0.999 * limit < np.abs(array).max() <= limit
     assert abs((np.abs(array) < limit / 2).mean() - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (4, 6, 3, 3), (24, 3, 2, 2), (5, 5, 1, 3)])
+def test_identity_passes_every_map_on_while_there_are_outputs_as_pytorchs_dirac_does(shape: tuple[int, ...]):
+    array = RULES["identity"](shape, np.random.default_rng(0))
+    passed = min(shape[:2])
+    expected = torch.nn.init.dirac_(torch.empty(passed, *shape[1:]))
+    assert np.array_equal(array[:passed], expected.numpy())
+    rest, limit = array[passed:], 1 / math.sqrt(fans(shape)[0])
+    assert not rest.size or 0.8 * limit < np.abs(rest).max() <= limit
+
+
+def test_identity_leaves_linear_layers_as_pytorch_draws_them():
+    array = RULES["identity"]((64, 400), np.random.default_rng(0))
+    torchs = torch.nn.Linear(400, 64).weight.detach().numpy()
+    assert 0.999 / 20 < np.abs(array).max() <= 1 / 20 >= np.abs(torchs).max()
 
 
 def test_the_papers_variance_is_a_hundred_times_caffes():

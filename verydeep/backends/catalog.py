@@ -149,8 +149,13 @@ def network_of(model: Any) -> Network:
     return backend_of(model).network_of(model)
 
 
-def features(model: Any, images: Any, layers: str | Iterable[str]) -> dict[str, Any]:
-    """The outputs of layers by name, without gradients.
+def features(
+    model: Any, images: Any, layers: str | Iterable[str], *, engine: Literal["auto", "verydeep", "pytorch"] = "auto"
+) -> dict[str, Any]:
+    """The outputs of layers by name, without gradients, computed no further than the deepest of them.
+
+    Of a PyTorch model in evaluation, on the CPU and in float32, our own kernels compute them where they can; then they
+    differ from PyTorch's by rounding.
 
     Args:
         model: What `build` gave. A PyTorch model's mode is kept: call ``model.eval()`` first for the features of a
@@ -158,9 +163,11 @@ def features(model: Any, images: Any, layers: str | Iterable[str]) -> dict[str, 
         images: (n, channels, height, width), preprocessed: a tensor for PyTorch, a NumPy array for all others. The
             outputs are of the same type, (n, channels, height, width) or (n, features).
         layers: Names such as ("relu3_3", "fc7"), or one name.
+        engine: Of a PyTorch model: "pytorch" is PyTorch, bit for bit as in the model's own call; "verydeep" our
+            kernels or an error that says why they cannot.
 
     Raises:
-        ConfigError: no layer has this name, or the model is not what `build` gave.
+        ConfigError: no layer has this name, the model is not what `build` gave, or the engine cannot run here.
     """
     taps = (layers,) if isinstance(layers, str) else tuple(layers)
     chosen = backend_of(model)
@@ -168,5 +175,9 @@ def features(model: Any, images: Any, layers: str | Iterable[str]) -> dict[str, 
         return chosen.run(model, images, mode="eval", taps=taps)
     import torch  # loaded already: the model is of it
 
+    from verydeep.engine import of_model
+
+    if of_model.choose_for(model, images, engine=engine).engine == "verydeep":
+        return of_model.features(model, images, taps)
     with torch.no_grad():
         return chosen.run(model, images, taps=taps)

@@ -54,12 +54,7 @@ def build(
         raise ConfigError(
             f"layout {layout!r} is unknown", code="LAYOUT-UNKNOWN", hint="Choose channels_first or channels_last."
         )
-    # Children are attributes of their module, beside `forward`, `training` and all that PyTorch has there.
-    refusals.refuse_taken(network, taken={*dir(nn.Sequential()), "network"}, by="PyTorch")
-    signals = {step.layer.name: step.before for step in walk(network)}
-    with torch.device("meta"):  # shapes only: the arrays below are the first numbers the model ever holds
-        model = nn.Sequential(OrderedDict((block.name, _sequence(block.layers, signals)) for block in network.blocks))
-    model = model.to_empty(device="cpu")
+    model = without_numbers(network).to_empty(device="cpu")
     model.network = network  # type: ignore[assignment]
     set_weights(model, arrays)
     for module in model.modules():
@@ -68,6 +63,19 @@ def build(
     if layout == "channels_last":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
+
+
+def without_numbers(network: Network) -> nn.Sequential:
+    """The modules of `network`; their arrays have shapes only, so that those set later are the first numbers there.
+
+    Raises:
+        ConfigError: a layer or block has a name that PyTorch needs for itself.
+    """
+    # Children are attributes of their module, beside `forward`, `training` and all that PyTorch has there.
+    refusals.refuse_taken(network, taken={*dir(nn.Sequential()), "network"}, by="PyTorch")
+    signals = {step.layer.name: step.before for step in walk(network)}
+    with torch.device("meta"):
+        return nn.Sequential(OrderedDict((block.name, _sequence(block.layers, signals)) for block in network.blocks))
 
 
 def set_weights(model: nn.Module, arrays: Mapping[str, npt.NDArray[Any] | Tensor]) -> None:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from verydeep.cli.options import Batch, DataRoot, Device, Download, Out
-from verydeep.cli.output import write_text
+from verydeep.cli.options import Batch, DataRoot, Device, Download, Engine, Out
+from verydeep.cli.output import write_engine, write_text
 
 
 def run(
@@ -18,6 +18,7 @@ def run(
     download: Download = False,
     device: Device = "auto",
     batch: Batch = 256,
+    engine: Engine = "auto",
     format: Literal["text", "json", "markdown"] = "text",
     out: Out = None,
 ) -> None:
@@ -33,9 +34,13 @@ def run(
     from verydeep.evaluation.center import evaluate
     from verydeep.processes import speaks
 
-    found = evaluate(run, data, split=split, data_root=data_root, download=download, device=device, batch=batch)
+    found = evaluate(
+        run, data, split=split, data_root=data_root, download=download, device=device, batch=batch, engine=engine
+    )
     if not speaks():
         return
+    if format != "json":
+        write_engine(found.engine or "")
     match format:
         case "text":
             text = table.to_text(found)

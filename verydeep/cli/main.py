@@ -37,6 +37,7 @@ VERBS = {  # in the order in which one meets them
     "resume": "Go on with a run that was interrupted or killed.",
     "evaluate": "The accuracy of a run on a data set.",
     "predict": "What a run's network sees in images.",
+    "bench": "How fast engines compute a network here, beside their errors.",
     "export": "A run's network for other programs: ONNX, OpenVINO, Keras, ..., checked before it is kept.",
     "report": "Write a run's report again.",
     "import": "Weights from anywhere become a model's file, with preprocessing and class names.",

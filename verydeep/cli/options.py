@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from cyclopts import CoercionError, Parameter, Token
 
@@ -24,5 +24,9 @@ Out = Annotated[Path | None, Parameter(help="Write to this file instead of the t
 DataRoot = Annotated[Path | None, Parameter(help="Folder of the data set's files [env: VERYDEEP_DATA].")]
 Download = Annotated[bool, FLAG, Parameter(help="Fetch the data set's files if they are missing.")]
 Batch = Annotated[int, WHOLE, Parameter(help="Images computed at once.")]
+Engine = Annotated[
+    Literal["auto", "verydeep", "pytorch"],
+    Parameter(help="What computes: our kernels or PyTorch; auto is ours where it is right and fast."),
+]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
 TokenFile = Annotated[Path | None, Parameter(help="File that holds the hub's token [env: HF_TOKEN, the token].")]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from verydeep.cli.options import WHOLE, Batch, Out
-from verydeep.cli.output import write_text
+from verydeep.cli.options import WHOLE, Batch, Engine, Out
+from verydeep.cli.output import write_engine, write_text
 from verydeep.errors import DataError
 
 
@@ -17,6 +17,7 @@ def run(
     *images: str,
     top: Annotated[int, WHOLE, Parameter(help="Classes for each image.")] = 5,
     batch: Batch = 32,
+    engine: Engine = "auto",
     format: Literal["text", "json", "csv"] = "text",
     out: Out = None,
 ) -> None:
@@ -29,15 +30,19 @@ def run(
         images: Files, folders or patterns such as "photos/*.jpg".
         format: text, json or csv.
     """
+    from verydeep.engine.choose import choose
     from verydeep.evaluation import predict
     from verydeep.run import open_run
 
-    found = predict.predict(open_run(run), images, batch=batch, top=top)
+    choice = choose(engine)
+    found = predict.predict(open_run(run), images, batch=batch, top=top, engine=choice.engine)
+    if format != "json":
+        write_engine(choice.name, reason=choice.reason)
     match format:
         case "text":
             text = predict.to_text(found)
         case "json":
-            text = json.dumps(predict.to_json(found), indent=2)
+            text = json.dumps({"engine": choice.name, **predict.to_json(found)}, indent=2)
         case "csv":
             text = predict.to_csv(found)
     write_text(text, out)

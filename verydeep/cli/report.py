@@ -27,5 +27,5 @@ def run(
     images, split_name = unseen(opened, data_root=data_root)
     scores = logits(opened, images, device=device)
     if speaks():
-        publish(run, images, scores, split_name=split_name)
+        publish(run, images, scores.array, split_name=split_name, engine=scores.engine)
         print(run / REPORT)

@@ -19,7 +19,17 @@ from verydeep.data.split import Split
 from verydeep.errors import ConfigError
 from verydeep.preprocessing import Preprocessing
 
-__all__ = ["DRAWS", "Augment", "augment_batch", "augment_image", "color_shift", "draws", "with_components"]
+__all__ = [
+    "DRAWS",
+    "Augment",
+    "augment_batch",
+    "augment_image",
+    "color_shift",
+    "drawn",
+    "draws",
+    "padded",
+    "with_components",
+]
 
 SCALE, TOP, LEFT, FLIP, AREA, RATIO, COLOR = range(7)  # which draw decides what
 DRAWS = COLOR + 4  # the colour shift takes two pairs
@@ -32,14 +42,16 @@ RATIOS = (3 / 4, 4 / 3)  # its width divided by its height (the same section)
 class Augment:
     """What may change in a training image, in this order: rescale, pad, crop, flip, colour.
 
-    The crop has the size that the network takes. Padding is black, as in torchvision's RandomCrop. A random-size crop
-    takes a random part of the unscaled image and resizes it, so `scale` and `pad` do not act on it.
+    The crop has the size that the network takes. A random-size crop takes a random part of the unscaled image and
+    resizes it, so `scale` and `pad` do not act on it.
     """
 
     scale: tuple[int, int] | None = None  # smallest side S drawn from [low; high], both included; None: as in testing
     crop: Literal["random", "center", "random-size"] = "random"
     flip: bool = True  # mirrored half of the time
+    turns: Literal["random", "alternating"] = "random"  # alternating: each image exactly in every second epoch
     pad: int = 0  # pixels on each side
+    border: Literal["black", "mirrored"] = "black"  # what they show; black, as in torchvision's RandomCrop
     color: float = 0.0  # standard deviation of the shift along each principal colour, 0.1 in the paper, 0 = off
     eigenvalues: tuple[float, ...] = ()  # of the training pixels, in pixels squared: see `with_components`
     eigenvectors: tuple[tuple[float, ...], ...] = ()  # one row per eigenvalue
@@ -51,10 +63,37 @@ class Augment:
             raise ConfigError(
                 f"augment: crop must be random, center or random-size, got {self.crop!r}", code="AUGMENT-INVALID"
             )
+        if self.turns not in ("random", "alternating") or self.border not in ("black", "mirrored"):
+            raise ConfigError(
+                f"augment: turns must be random or alternating and border black or mirrored, "
+                f"got {self.turns!r} and {self.border!r}",
+                code="AUGMENT-INVALID",
+            )
         if self.pad < 0:
             raise ConfigError(f"augment: pad must be 0 or more, got {self.pad}", code="AUGMENT-INVALID")
         if not (math.isfinite(self.color) and self.color >= 0):
             raise ConfigError(f"augment: color must be 0 or more, got {self.color}", code="AUGMENT-INVALID")
+
+
+def drawn(augment: Augment, *, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The draws [n, DRAWS] of samples in an epoch.
+
+    With alternating turns the flip is drawn for epoch 0 and turned round in every odd epoch, so that two epochs show
+    an image both ways (arXiv:2404.00498, section 3.6).
+    """
+    found = draws(seed, epoch=epoch, indices=indices, count=DRAWS)
+    if augment.turns == "alternating":
+        first = draws(seed, epoch=0, indices=indices, count=FLIP + 1)[:, FLIP]
+        found[:, FLIP] = (first + 0.5 * (epoch % 2)) % 1.0
+    return found
+
+
+def padded(images: NDArray[np.uint8], augment: Augment, *, axes: tuple[int, int]) -> NDArray[np.uint8]:
+    """The images with `augment.pad` pixels around them; `axes` are those of height and width."""
+    if not augment.pad:
+        return images
+    sides = [(augment.pad, augment.pad) if axis in axes else (0, 0) for axis in range(images.ndim)]
+    return np.pad(images, sides, mode="reflect" if augment.border == "mirrored" else "constant")
 
 
 def with_components(augment: Augment, split: Split) -> Augment:
@@ -74,8 +113,7 @@ def augment_image(
         image = _random_size(image, size=size, draw=draw)
     else:
         image = rescale(image, smallest=_smallest(augment, preprocessing, draw=draw), cover=size)
-        pad = augment.pad
-        image = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+        image = padded(image, augment, axes=(0, 1))
         if augment.crop == "center":
             image = centre(image, size=size)
         else:
@@ -98,9 +136,7 @@ def augment_batch(
             [augment_image(image, augment=augment, preprocessing=preprocessing, draw=row) for image, row in one_by_one]
         )
     images = rescale_batch(images, smallest=_smallest(augment, preprocessing, draw=draw[0]), cover=size)
-    pad = augment.pad
-    if pad:
-        images = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    images = padded(images, augment, axes=(2, 3))
     images = _cut(images, augment=augment, size=size, draw=draw)
     if augment.flip:
         mirrored = draw[:, FLIP] < 0.5

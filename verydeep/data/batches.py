@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from verydeep.data.augment import DRAWS, Augment, augment_batch, color_shift
+from verydeep.data.augment import DRAWS, Augment, augment_batch, color_shift, drawn
 from verydeep.data.draws import bits, draws
 from verydeep.data.loader import Job, Reader, read
 from verydeep.data.preprocess import fit_batch, normalise
@@ -28,7 +28,7 @@ class Batch:
 
     images: Tensor  # float32 [n, c, h, w], ready for the network
     labels: Tensor  # int64 [n]
-    indices: NDArray[np.int64]  # [n], where in the split each image comes from
+    indices: NDArray[np.int64] | Tensor  # [n], where in the split each image comes from; int64
     total: int  # images in the global batch, over all ranks
 
 
@@ -108,13 +108,14 @@ def _batches(
     workers: int,
 ) -> Iterator[Batch]:
     """One Batch per share; pixels come as uint8 from memory or disk and become numbers here, for both in one place."""
-    drawn = (draws(seed, epoch=epoch, indices=share, count=DRAWS) for share in shares)
+    changes = augment or Augment()  # without augmentation nothing looks at the draws
+    rows = (drawn(changes, seed=seed, epoch=epoch, indices=share) for share in shares)
     if isinstance(split, MemorySplit):
-        pixels = _from_memory(split, shares=shares, drawn=drawn, preprocessing=preprocessing, augment=augment)
+        pixels = _from_memory(split, shares=shares, drawn=rows, preprocessing=preprocessing, augment=augment)
     else:
         jobs = (
-            [Job(split.paths[i], draw) for i, draw in zip(share, rows, strict=True)]
-            for share, rows in zip(shares, drawn, strict=True)
+            [Job(split.paths[i], draw) for i, draw in zip(share, draws_, strict=True)]
+            for share, draws_ in zip(shares, rows, strict=True)
         )
         pixels = read(jobs, reader=Reader(preprocessing, augment), workers=workers)
     for part, share, images in zip(parts, shares, pixels, strict=True):

@@ -24,12 +24,17 @@ def draws(seed: int, *, epoch: int, indices: NDArray[np.int64], count: int) -> N
 
 def bits(seed: int, *, stream: Stream, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:
     """`count` random 64-bit words for each sample: uint64 [n, count]."""
+    samples = np.asarray(indices).astype(np.uint64)[:, None]
+    which = np.arange(count, dtype=np.uint64)[None, :]
+    return _mix(_mix(opening(seed, stream=stream, epoch=epoch) ^ samples) ^ which)
+
+
+def opening(seed: int, *, stream: Stream, epoch: int) -> NDArray[np.uint64]:
+    """The state [1] that all samples of an epoch begin with in one use of the seed."""
     state = np.zeros(1, dtype=np.uint64)
     for word in (STREAMS[stream], seed, epoch):
         state = _mix(state ^ np.uint64(word & MASK))
-    samples = np.asarray(indices).astype(np.uint64)[:, None]
-    which = np.arange(count, dtype=np.uint64)[None, :]
-    return _mix(_mix(state ^ samples) ^ which)
+    return state
 
 
 def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -1,6 +1,7 @@
 """The accuracy of a run on a data set, from one centre crop of each image."""
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -11,14 +12,23 @@ from verydeep.data import catalog
 from verydeep.data.check import usable
 from verydeep.data.folder import TEST_FOLDERS
 from verydeep.data.split import Split, hold_out, map_classes, with_channels
+from verydeep.engine.choose import EngineName, choose, ready
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.metrics import Evaluation, measure
-from verydeep.evaluation.scores import scores
+from verydeep.evaluation.scores import scores_of
 from verydeep.processes import joined
 from verydeep.run import Run, open_run
 from verydeep.settings.config import Config
 
 SplitName: TypeAlias = Literal["test", "validation", "train"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Logits:
+    """A network's scores (n, classes), and the engine that computed them."""
+
+    array: npt.NDArray[np.float32]
+    engine: str
 
 
 def evaluate(
@@ -30,6 +40,7 @@ def evaluate(
     download: bool = False,
     device: str = "auto",
     batch: int = 256,
+    engine: EngineName = "auto",
 ) -> Evaluation:
     """How often the run's network names the class of an image.
 
@@ -43,17 +54,20 @@ def evaluate(
         download: Fetch the files if they are missing.
         device: "auto", "cpu", "cuda" or "cuda:N".
         batch: Images computed at once.
+        engine: That computes; "auto" is our kernels where they are right and fast, else PyTorch. The evaluation says
+            which it was.
 
     Raises:
-        ConfigError: no finished run there, no such data set or device, a model alone and no `data`, or `batch` is
-            below 1.
+        ConfigError: no finished run there, no such data set, device or engine, a model alone and no `data`, or `batch`
+            is below 1.
         DataError: images missing or unreadable, or of a class that the network does not know.
         WeightsError: the run's model is damaged, or has no class names.
         NumericalError: the network's scores are not finite.
     """
     opened = run if isinstance(run, Run) else open_run(run)
     images = labelled(opened, data, split=split, data_root=data_root, download=download)
-    return measure(logits(opened, images, device=device, batch=batch), images.labels, classes=images.classes)
+    found = logits(opened, images, device=device, batch=batch, engine=engine)
+    return replace(measure(found.array, images.labels, classes=images.classes), engine=found.engine)
 
 
 def labelled(
@@ -93,20 +107,27 @@ def unseen(run: Run, *, data_root: Path | None = None) -> tuple[Split, Literal["
         return labelled(run, split="validation", data_root=data_root), "validation"
 
 
-def logits(run: Run, images: Split, *, device: str = "auto", batch: int = 256) -> npt.NDArray[np.float32]:
-    """The network's logits (n, classes) for a split."""
+def logits(run: Run, images: Split, *, device: str = "auto", batch: int = 256, engine: EngineName = "auto") -> Logits:
+    """The network's logits for a split.
+
+    Raises:
+        ConfigError: no such device or engine here, or `batch` is below 1.
+        DataError: the split has no images, or one of them cannot be read.
+    """
     if batch < 1:
         raise ConfigError(f"batch must be 1 or more, got {batch}", code="OPTION-VALUE", hint="Give --batch 256.")
     with joined(device) as processes:
-        model = run.model().to(processes.device)
-        return scores(
-            model,
+        choice, settings = choose(engine, device=processes.device), run.settings or Config()
+        array = scores_of(
+            ready(choice, run.network, run.weights, device=processes.device, layout=settings.layout),
             images,
+            classes=run.network.classes,
             preprocessing=run.preprocessing,
             processes=processes,
             batch=batch,
-            workers=(run.settings or Config()).workers,
+            workers=settings.workers,
         )
+    return Logits(array, choice.name)
 
 
 def _is_all_new(data: str, config: Config) -> bool:

@@ -41,6 +41,7 @@ class Evaluation:
     ece: float  # expected calibration error in 15 bins, see `calibration_error`
     per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]  # row: the true class; column: the predicted one; samples
+    engine: str | None = None  # that computed the scores, as `verydeep.engine.choose` names it
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers, strings and None, for `json.dumps`."""
@@ -62,6 +63,7 @@ class Confusion:
 
 def from_json(value: dict[str, Any]) -> Evaluation:
     """The record that `to_json` wrote; DataError where keys are missing or unknown."""
+    value = {"engine": None, **value}  # records from before there were engines
     difference = sorted({field.name for field in fields(Evaluation)} ^ set(value))
     if difference:
         raise DataError(f"an evaluation has missing or unknown keys: {', '.join(difference)}", code="EVAL-RECORD")

@@ -4,25 +4,29 @@ import csv
 import glob
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from verydeep.data.decode import decode, shown
 from verydeep.data.preprocess import apply
 from verydeep.data.tree import SUFFIXES, image_files
+from verydeep.engine.choose import EngineName, choose, ready
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.metrics import check_finite, log_softmax
 from verydeep.preprocessing import Preprocessing
 from verydeep.report.grid import Align, plain
 from verydeep.run import Run
+from verydeep.settings.config import Config
+
+Compute: TypeAlias = Callable[[Tensor], Tensor]  # images (n, c, h, w) to logits (n, classes)
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST = 200  # characters of a source in a message
@@ -38,7 +42,9 @@ class Prediction:
     error: str | None = None
 
 
-def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: int = 5) -> list[Prediction]:
+def predict(
+    run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: int = 5, engine: EngineName = "auto"
+) -> list[Prediction]:
     """One prediction for each image file that `sources` name, in their order, each file once.
 
     Args:
@@ -47,9 +53,10 @@ def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: in
             or "photos/**/*.jpg", of which image files and folders are taken. Hidden files are passed over.
         batch: Images that are read and computed together, and no more are in memory at once.
         top: Classes of each prediction, fewer if the network has fewer.
+        engine: That computes, as `verydeep.engine.choose` takes it.
 
     Raises:
-        ConfigError: a source is a URL or "-", or `batch` or `top` is below 1.
+        ConfigError: a source is a URL or "-", `batch` or `top` is below 1, or there is no such engine here.
         DataError: a source names no image. A file that cannot be read raises nothing: its prediction has an `error`.
         WeightsError: nobody knows the names of the classes.
         NumericalError: the network's scores are not finite.
@@ -60,10 +67,11 @@ def predict(run: Run, sources: Sequence[str | Path], *, batch: int = 32, top: in
     if not sources:
         raise DataError("no images are given", code="SOURCE-NONE", hint="Name files, folders or patterns as '*.png'.")
     waiting = iter(dict.fromkeys(path for source in sources for path in _files(str(source))))
-    model, classes = run.model(), run.named()
+    classes = run.named()
+    compute = ready(choose(engine), run.network, run.weights, layout=(run.settings or Config()).layout)
     predictions: list[Prediction] = []
     while part := list(islice(waiting, batch)):
-        predictions.extend(_predict(model, part, preprocessing=run.preprocessing, classes=classes, top=top))
+        predictions.extend(_predict(compute, part, preprocessing=run.preprocessing, classes=classes, top=top))
     return predictions
 
 
@@ -162,11 +170,11 @@ def _matched(path: str) -> list[str]:
 
 
 def _predict(
-    model: nn.Module, paths: list[str], *, preprocessing: Preprocessing, classes: tuple[str, ...], top: int
+    compute: Compute, paths: list[str], *, preprocessing: Preprocessing, classes: tuple[str, ...], top: int
 ) -> list[Prediction]:
     read = {path: _read(path, preprocessing) for path in paths}
     images = {path: image for path, image in read.items() if isinstance(image, Tensor)}
-    confidences = dict(zip(images, _confidences(model, images), strict=True))
+    confidences = dict(zip(images, _confidences(compute, images), strict=True))
     return [
         Prediction(path, (), (), error=result)
         if isinstance(result, str)
@@ -183,12 +191,12 @@ def _read(path: str, preprocessing: Preprocessing) -> Tensor | str:
         return error.message
 
 
-def _confidences(model: nn.Module, images: dict[str, Tensor]) -> NDArray[np.float64]:
+def _confidences(compute: Compute, images: dict[str, Tensor]) -> NDArray[np.float64]:
     """Softmax [n, classes] of images [c, h, w] of one size, by path."""
     if not images:
         return np.empty((0, 0))
     with torch.inference_mode():
-        logits = model(torch.stack(list(images.values()))).numpy()
+        logits = compute(torch.stack(list(images.values()))).numpy()
     check_finite(logits, names=[shown(path) for path in images])
     return np.exp(log_softmax(logits.astype(np.float64)))
 

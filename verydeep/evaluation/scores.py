@@ -1,5 +1,7 @@
 """The network's logits for every image of a split, computed by one process or shared out among several."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -31,6 +33,35 @@ def scores(
     """
     was_training = model.training
     model.eval()
+    try:
+        return scores_of(
+            model,
+            split,
+            classes=network_of(model).classes,
+            preprocessing=preprocessing,
+            processes=processes,
+            batch=batch,
+            workers=workers,
+        )
+    finally:
+        model.train(was_training)
+
+
+def scores_of(
+    compute: Callable[[Tensor], Tensor],
+    split: Split,
+    *,
+    classes: int,
+    preprocessing: Preprocessing,
+    processes: Processes,
+    batch: int = 256,
+    workers: int = 0,
+) -> npt.NDArray[np.float32]:
+    """The same for whatever computes logits (n, classes) of images on the processes' device.
+
+    Raises:
+        DataError: the split has no images, or one of them cannot be read.
+    """
     logits: Tensor | None = None
     with torch.inference_mode():
         for part in batches(
@@ -46,10 +77,9 @@ def scores(
             shuffle=False,
         ):
             if logits is None:
-                logits = torch.zeros(len(split), network_of(model).classes, device=processes.device)
+                logits = torch.zeros(len(split), classes, device=processes.device)
             if len(part.indices):
-                logits[torch.from_numpy(part.indices)] = model(part.images.to(processes.device)).float()
-    model.train(was_training)
+                logits[torch.as_tensor(part.indices)] = compute(part.images.to(processes.device)).float()
     if logits is None:
         raise DataError(f"{split.name}: there is no image to evaluate", code="EVAL-EMPTY")
     # Every row is zero on all processes but one, so that the sum is exact.

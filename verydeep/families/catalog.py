@@ -6,7 +6,9 @@ from difflib import get_close_matches
 from functools import partial
 
 from verydeep.errors import ConfigError
+from verydeep.families.airbench import airbench94_relu
 from verydeep.families.alexnet import alexnet, alexnet_2012
+from verydeep.families.early import WIDE, vgg_early
 from verydeep.families.googlenet import googlenet, googlenet_bn
 from verydeep.families.lenet import lenet5
 from verydeep.families.nin import nin, nin_imagenet
@@ -30,6 +32,8 @@ CATALOG: dict[str, Callable[..., Network]] = {
     "vgg16_bn": partial(column, "D", name="vgg16_bn", batch_norm=True),
     "vgg19_bn": partial(column, "E", name="vgg19_bn", batch_norm=True),
     "vgg_shallow_bn": partial(column, "shallow", name="vgg_shallow_bn", batch_norm=True),
+    "vgg_early": vgg_early,
+    "vgg_early_wide": partial(vgg_early, channels=WIDE, name="vgg_early_wide"),
     "lenet5": lenet5,
     "alexnet": alexnet,
     "alexnet_2012": alexnet_2012,
@@ -49,6 +53,7 @@ CATALOG: dict[str, Callable[..., Network]] = {
     "resnet110_cifar": partial(resnet_cifar, 110),
     "mnist_cnn": mnist_cnn,
     "simple_cnn": simple_cnn,
+    "airbench94_relu": airbench94_relu,
 }
 
 PAPER_NAMES = {  # the columns of Table 1, and the net of section 4.1

@@ -1,18 +1,12 @@
 """The figures of a run as SVG text: its curves and its confusion matrix; equal runs give equal bytes.
 
-matplotlib is imported here and nowhere else. The figures carry their colours for dark screens in a style of their own,
-so they are legible wherever they are shown. Colours are of Okabe and Ito's palette, which colour-blind people can tell
-apart; curves also differ in their line.
+Curves differ in their line as well as in their colour.
 """
 
-import io
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
@@ -20,52 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from verydeep.evaluation.metrics import Evaluation
+from verydeep.record.drawing import BLUE, GREEN, GRID, VERMILION, drawing, svg_text
 
-PAPER, INK, GRID = "#ffffff", "#1f2933", "#d9dee3"
-TRAINING, VALIDATION, RATE = "#0072b2", "#d55e00", "#009e73"
+TRAINING, VALIDATION, RATE = BLUE, VERMILION, GREEN
 ON_LIGHT, ON_DARK = "#08306b", "#fffffe"  # counts in cells; not INK and PAPER, because cells keep their colours
-AT_NIGHT = {
-    PAPER: "#171b21",
-    INK: "#d6dbe1",
-    GRID: "#363d46",
-    TRAINING: "#56b4e9",
-    VALIDATION: "#f0883e",
-    RATE: "#3fc89b",
-}
-
 MOST_COUNTED = 20  # classes; with more, the numbers in the cells would be too small to read
 MOST_NAMED = 60  # classes; with more, their names would overlap
 LONGEST_NAME = 18  # characters
-SETTINGS = {
-    "svg.hashsalt": "verydeep",  # names inside the file follow from its content
-    "svg.fonttype": "none",  # letters stay letters: searchable, and any alphabet
-    "text.parse_math": False,  # a class may be called "$"
-    "font.size": 10.0,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 11.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.0,
-}
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> str:
     """Loss, accuracy and learning rate over the epochs; `history` holds the records of metrics.jsonl."""
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(9.6, 5.2), layout="constrained")
         grid = figure.add_gridspec(2, 2, height_ratios=(2.6, 1))
         loss, accuracy = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
@@ -83,7 +43,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> str:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             if axes.get_legend_handles_labels()[1]:
                 axes.legend()
-        return _text(figure)
+        return svg_text(figure)
 
 
 def confusion(evaluation: Evaluation) -> str:
@@ -91,7 +51,7 @@ def confusion(evaluation: Evaluation) -> str:
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(3.2, 0.48 * len(counts)), 8.5)
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(side + 2.2, side + 1.2), layout="constrained")
         axes = figure.add_subplot()
         axes.grid(visible=False)
@@ -114,7 +74,7 @@ def confusion(evaluation: Evaluation) -> str:
         bar = figure.colorbar(cells, ax=axes, shrink=0.8, label="share of the true class's images")
         bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         bar.outline.set_visible(False)  # type: ignore[operator]
-        return _text(figure)
+        return svg_text(figure)
 
 
 def _curve(
@@ -140,28 +100,3 @@ def _short(name: str) -> str:
     """A class's name without what XML forbids or a label has no room for."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in name)
     return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 1]}…"
-
-
-@contextmanager
-def _drawing() -> Iterator[None]:
-    """The library's defaults and our settings, whatever the user's matplotlibrc says."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()
-        for name, value in SETTINGS.items():
-            mpl.rcParams[name] = value  # type: ignore[index]
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # only the label's width is a guess
-        yield
-
-
-def _text(figure: Figure) -> str:
-    """The figure as SVG, without date and version, with its colours for dark screens."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    rules = "".join(
-        f'[style*="{what}: {day}"]{{{what}:{night}!important}}'
-        for day, night in AT_NIGHT.items()
-        for what in ("fill", "stroke")
-    )
-    style = f"<style>@media screen and (prefers-color-scheme: dark){{{rules}}}</style>"
-    before, end, after = file.getvalue().rpartition("</svg>")
-    return f"{before}{style}\n{end}{after}"

@@ -1,6 +1,7 @@
 """What is written about a trained network once it has been evaluated: result, report page and model card, in step."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from verydeep.run import open_run, read_record
 from verydeep.run_files import RESULT
 
 
-def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, split_name: str) -> Evaluation:
+def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, split_name: str, engine: str) -> Evaluation:
     """Measure the logits of `split` and write result.json, report.html with its figures, and MODEL_CARD.md.
 
     Args:
@@ -24,8 +25,9 @@ def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, spli
         split: Images with labels that are indices into the run's classes.
         logits: (n, classes), the network's scores for them.
         split_name: "test" or "validation".
+        engine: What computed the logits.
     """
-    evaluation = measure(logits, split.labels, classes=split.classes)
+    evaluation = replace(measure(logits, split.labels, classes=split.classes), engine=engine)
     result = {**read_record(folder / RESULT), "split": split_name, "evaluation": evaluation.to_json()}
     write_atomic(folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
     run = open_run(folder)

@@ -47,8 +47,26 @@ def fold_weights(network: Network, weights: Mapping[str, Array]) -> dict[str, Ar
     folded = dict(weights)
     for block in network.blocks:
         for layer, norm in _pairs(block.layers):
-            folded |= _folded_arrays(layer, norm, weights)
+            folded |= folded_arrays(layer, norm, weights=weights)
     return {name: folded[name] for name in shapes(fold(network))}
+
+
+def folded_arrays(layer: Conv | Linear, norm: BatchNorm, *, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The weight and the bias, by canonical name, of a `layer` that does the work of the `norm` behind it too."""
+    weight = weights[f"{layer.name}.weight"]
+    scale, mean, shift = _arithmetic(norm, weights)
+    bias = weights[f"{layer.name}.bias"].astype(np.float64) if layer.bias else np.zeros_like(mean)
+    per_output = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return {
+        f"{layer.name}.weight": (weight * per_output).astype(weight.dtype),
+        f"{layer.name}.bias": ((bias - mean) * scale + shift).astype(weight.dtype),
+    }
+
+
+def scale_and_shift(norm: BatchNorm, *, weights: Mapping[str, Array]) -> tuple[Array, Array]:
+    """What a batch norm does to each channel in evaluation, scale * x + shift; float64."""
+    scale, mean, shift = _arithmetic(norm, weights)
+    return scale, shift - mean * scale
 
 
 def _fold(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
@@ -82,15 +100,9 @@ def _pairs(layers: tuple[Layer, ...]) -> Iterator[Pair]:
                 yield from _pairs(path)
 
 
-def _folded_arrays(layer: Conv | Linear, norm: BatchNorm, weights: Mapping[str, Array]) -> dict[str, Array]:
-    weight = weights[f"{layer.name}.weight"]
+def _arithmetic(norm: BatchNorm, weights: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """The scale, the mean that is taken off before it and the shift that is added after it, in float64."""
     gain, shift, mean, variance = (
         weights[f"{norm.name}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )
-    scale = gain / np.sqrt(variance + norm.epsilon)
-    bias = weights[f"{layer.name}.bias"].astype(np.float64) if layer.bias else np.zeros_like(mean)
-    per_output = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    return {
-        f"{layer.name}.weight": (weight * per_output).astype(weight.dtype),
-        f"{layer.name}.bias": ((bias - mean) * scale + shift).astype(weight.dtype),
-    }
+    return gain / np.sqrt(variance + norm.epsilon), mean, shift

@@ -30,6 +30,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"scale {low} to {high} does not hold a crop of size {config.size}", "Give --scale with size <= LOW."
     if config.optimizer == "sgd" and config.nesterov and not config.momentum:
         yield "nesterov is a form of momentum, and momentum is 0", "Give --momentum 0.9, or --no-nesterov."
+    if config.logit_scale != 1.0 and config.optimizer != "sgd":
+        yield "logit_scale is worked out for optimizer sgd, and optimizer is adamw", "Give --logit-scale 1."
     if config.schedule == "steps" and not config.milestones:
         yield "schedule steps has no milestones", "Give --milestones, the epochs after which the rate drops."
     if config.schedule != "steps" and config.milestones:

@@ -73,8 +73,14 @@ class Config(BaseModel):
         default="random", description="How the crop is taken in training."
     )
     flip: Annotated[bool, AUGMENTATION] = Field(default=True, description="Mirror half of the training images.")
+    turns: Annotated[Literal["random", "alternating"], AUGMENTATION] = Field(
+        default="random", description="How flip chooses: by chance each time, or each image every second epoch."
+    )
     pad: Annotated[int, Field(ge=0, le=512), AUGMENTATION] = Field(
         default=0, description="Pixels of padding before the random crop."
+    )
+    border: Annotated[Literal["black", "mirrored"], AUGMENTATION] = Field(
+        default="black", description="What the padding shows."
     )
     color: Annotated[float, Field(ge=0.0, le=10.0), AUGMENTATION] = Field(
         default=0.0, description="Standard deviation of the PCA colour shift (the paper: 0.1)."
@@ -108,6 +114,12 @@ class Config(BaseModel):
     warmup: Annotated[Share, OPTIMISATION] = Field(
         default=0.0, description="Share of the run in which the rate rises (cosine, one-cycle)."
     )
+    rise_from: Annotated[Share, OPTIMISATION] = Field(
+        default=0.0, description="Share of the highest rate that one-cycle begins with."
+    )
+    fall_to: Annotated[Share, OPTIMISATION] = Field(
+        default=0.0, description="Share of the highest rate that one-cycle ends with."
+    )
     milestones: Annotated[tuple[Positive, ...], SEVERAL, OPTIMISATION] = Field(
         default=(), description="Epochs after which the rate drops (steps)."
     )
@@ -128,21 +140,44 @@ class Config(BaseModel):
     ema: Annotated[Share, OPTIMISATION] = Field(
         default=0.0, description="Decay of the running average of the weights; 0: none."
     )
-    init: Annotated[Literal["he", "torchvision", "glorot", "paper", "caffe"], NETWORK] = Field(
+    lookahead: Annotated[Count, OPTIMISATION] = Field(
+        default=0, description="Steps between two pulls of the weights to their slow average; 0: none."
+    )
+    norm_bias_rate: Annotated[float, Field(gt=0.0, le=1e3), OPTIMISATION] = Field(
+        default=1.0, description="Factor on the rate of batch norm's biases."
+    )
+    norm_scale: Annotated[Literal["learned", "one"], OPTIMISATION] = Field(
+        default="learned", description="Batch norm's scales: learned, or always 1."
+    )
+    logit_scale: Annotated[float, Field(gt=0.0, le=1.0), OPTIMISATION] = Field(
+        default=1.0, description="Train as if the logits were multiplied by this: the last layer begins and moves less."
+    )
+    init: Annotated[Literal["he", "torchvision", "glorot", "paper", "caffe", "identity"], NETWORK] = Field(
         default="he", description="Rule of the initial weights."
+    )
+    whiten: Annotated[bool, NETWORK] = Field(
+        default=False, description="First kernels from the training images' patches, which they whiten; not learned."
     )
     grow_from: Annotated[Path | None, NETWORK] = Field(
         default=None, description="A run of net A whose layers start this net (section 3.1)."
     )
 
     seed: Annotated[int, Field(ge=0, lt=2**32), MAIN] = Field(default=0, description="Of everything drawn at random.")
-    precision: Annotated[Literal["float32", "bf16"], MACHINE] = Field(
-        default="float32", description="Of the products; weights stay float32."
+    precision: Annotated[Literal["auto", "float32", "tf32", "bf16"], MACHINE] = Field(
+        default="float32",
+        description="Of the products; weights stay float32. auto: the quicker of float32 and bf16 in a trial at start; "
+        "tf32: float32, on a GPU with 10-bit mantissas.",
     )
     layout: Annotated[Literal["channels_first", "channels_last"], MACHINE] = Field(
         default="channels_last", description="Of maps in memory."
     )
     device: Annotated[str, MAIN] = Field(default="auto", description="auto, cpu, cuda or cuda:N.")
+    compile: Annotated[Literal["off", "default", "reduce-overhead", "max-autotune"], MACHINE] = Field(
+        default="off", description="torch.compile's mode; the last two use CUDA graphs. Compiling takes a minute."
+    )
+    algorithms: Annotated[Literal["default", "fastest"], MACHINE] = Field(
+        default="default", description="Of convolutions on a GPU: cuDNN's choice, or the fastest of a trial at start."
+    )
     workers: Annotated[int, Field(ge=0, le=256), MACHINE] = Field(
         default=2, description="Processes that decode image files."
     )

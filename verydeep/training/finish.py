@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from verydeep import run_files as files
-from verydeep.backends import pytorch
 from verydeep.durable import write_atomic
-from verydeep.evaluation.scores import scores
+from verydeep.engine.choose import choose, ready
+from verydeep.evaluation.scores import scores_of
 from verydeep.record.publish import publish
 from verydeep.report.table import summary
 from verydeep.training.display import Display
@@ -43,16 +43,17 @@ def finish(folder: Path, learner: Trainee, progress: Progress, prepared: Prepare
     if split is None:
         display.note(f"no image was kept to test on; {folder / files.MODEL} holds the network")
         return
-    model = pytorch.build(prepared.network, weights, layout=config.layout).to(processes.device)
-    logits = scores(
-        model,
+    choice = choose(device=processes.device)
+    logits = scores_of(
+        ready(choice, prepared.network, weights, device=processes.device, layout=config.layout),
         split,
+        classes=prepared.network.classes,
         preprocessing=prepared.preprocessing,
         processes=processes,
         batch=at_once(config, processes),
         workers=config.workers,
     )
-    found = processes.on_first(lambda: publish(folder, split, logits, split_name=split_name))
+    found = processes.on_first(lambda: publish(folder, split, logits, split_name=split_name, engine=choice.name))
     display.note(
         f"{split_name} top-1 {found.top1:.4f} on {found.count:,} images, after {result['seconds']} s of training; "
         f"look at {folder / files.REPORT}"

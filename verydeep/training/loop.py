@@ -7,14 +7,17 @@ from time import monotonic
 from typing import Any, Protocol
 
 from verydeep.data.batches import Batch, batches
+from verydeep.data.resident import Resident, is_simple, resident, resident_batches
+from verydeep.data.split import MemorySplit
 from verydeep.evaluation.metrics import measure
 from verydeep.evaluation.scores import scores
 from verydeep.training.display import Display
 from verydeep.training.prepare import Prepared, at_once
 from verydeep.training.progress import Progress
+from verydeep.training.queue import queue_step
 from verydeep.training.schedule import rate
 from verydeep.training.signals import Interrupted, Stop
-from verydeep.training.step import take_step
+from verydeep.training.step import Outcome, take_step
 from verydeep.training.trainee import Trainee
 
 STUCK = 0.01  # relative distance of the mean loss from ln(classes) at which a network has learned nothing
@@ -49,19 +52,23 @@ def run_epochs(
         NumericalError: a gradient or a validation score is not finite.
     """
     config = prepared.config
-    saved, before = monotonic(), (progress.epoch, progress.step)
+    saved, before, held = monotonic(), (progress.epoch, progress.step), _held(prepared)
     while progress.epoch < config.epochs and not progress.stopped:
-        with _shares(prepared, progress) as shares:
+        trainee.model.train()
+        with _shares(prepared, progress, held) as shares:
             mark, seen_before, seconds_before = monotonic(), progress.seen, progress.seconds
             for batch in shares:
                 asked = _step(trainee, progress, prepared, batch, display=display, stop=stop)
                 progress.seconds, mark = progress.seconds + monotonic() - mark, monotonic()
                 due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
                 if due or asked or monotonic() - saved > 60 * config.checkpoint_minutes:
+                    _read(trainee, progress, display)
                     keep.save()
                     saved = mark = monotonic()
                 if asked:
                     raise Interrupted(stop.number or SIGTERM, hint=stop.hint)
+            _read(trainee, progress, display)
+            progress.seconds += monotonic() - mark
         row, images = _row(trainee, progress, prepared), progress.seen - seen_before
         _warn_if_stuck(row, classes=len(prepared.train.classes), display=display)
         seconds = progress.seconds - seconds_before
@@ -80,30 +87,79 @@ def _step(
     trainee: Trainee, progress: Progress, prepared: Prepared, batch: Batch, *, display: Display, stop: Stop
 ) -> bool:
     """One step; whether the run has been asked to stop."""
-    trainee.model.train()
+    config, processes = prepared.config, prepared.processes
+    number, lr = progress.step, _rate(progress, prepared, step=progress.step)
+    progress.advance()
+    if trainee.queue is not None:
+        queue_step(
+            trainee.called,
+            batch,
+            trainee.optimizer,
+            trainee.queue,
+            config=config,
+            processes=processes,
+            step=number,
+            rate=lr,
+        )
+        trainee.follow(step=progress.step, steps=prepared.steps)
+        if trainee.queue.is_full:
+            _read(trainee, progress, display)
+        return stop.number > 0
     outcome = take_step(
         trainee.called,
         batch,
         trainee.optimizer,
-        config=prepared.config,
-        processes=prepared.processes,
-        step=progress.step,
-        rate=_rate(progress, prepared, step=progress.step),
+        config=config,
+        processes=processes,
+        step=number,
+        rate=lr,
         stop=stop.number > 0,
     )
-    trainee.share_statistics(prepared.processes)
-    if trainee.average is not None:
-        trainee.average.update_parameters(trainee.model)
+    trainee.share_statistics(processes)
+    trainee.follow(step=progress.step, steps=prepared.steps)
+    _count(outcome, progress, display)
+    # Several processes stop after the same step: the one at whose start any of them had been asked to.
+    return outcome.stop or (processes.world == 1 and stop.number > 0)
+
+
+def _read(trainee: Trainee, progress: Progress, display: Display) -> None:
+    """Take note of the steps that have not been waited for; NumericalError if one of them went wrong."""
+    if trainee.queue is not None:
+        for outcome in trainee.queue.read(trainee.called):
+            _count(outcome, progress, display)
+
+
+def _count(outcome: Outcome, progress: Progress, display: Display) -> None:
     progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
     display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
-    # Several processes stop after the same step: the one at whose start any of them had been asked to.
-    return outcome.stop or (prepared.processes.world == 1 and stop.number > 0)
+
+
+def _held(prepared: Prepared) -> Resident | None:
+    """The training images on the GPU, where they fit and where it can make the batches."""
+    train, preprocessing, augment = prepared.train, prepared.preprocessing, prepared.augment
+    device = prepared.processes.device
+    if device.type != "cuda" or not isinstance(train, MemorySplit):
+        return None
+    if not is_simple(train, preprocessing=preprocessing, augment=augment):
+        return None
+    return resident(train, preprocessing=preprocessing, augment=augment, device=device)
 
 
 @contextmanager
-def _shares(prepared: Prepared, progress: Progress) -> Iterator[Iterator[Batch]]:
+def _shares(prepared: Prepared, progress: Progress, held: Resident | None) -> Iterator[Iterator[Batch]]:
     """This process's batches of the present epoch that are still to come."""
     config, processes = prepared.config, prepared.processes
+    if held is not None:
+        yield resident_batches(
+            held,
+            batch=config.batch,
+            seed=config.seed,
+            epoch=progress.epoch,
+            start=progress.position,
+            rank=processes.rank,
+            world=processes.world,
+        )
+        return
     shares = batches(
         prepared.train,
         preprocessing=prepared.preprocessing,

@@ -22,6 +22,8 @@ from verydeep.rewrite.grow import grow_weights
 from verydeep.run import open_run
 from verydeep.settings.config import Config
 from verydeep.spec import BatchNorm, Network, walk
+from verydeep.training.rates import last_layer
+from verydeep.training.whiten import whitening, whitening_kernels
 from verydeep.weights.initial import Weights, initial
 
 
@@ -96,7 +98,15 @@ def prepare(
     whole = _without(whole, seen.bad)
     train, val = hold_out(whole, fraction=config.val, seed=config.seed) if config.val else (whole, None)
     preprocessing = _preprocessing(config, train)
-    augment = Augment(scale=config.scale, crop=config.crop, flip=config.flip, pad=config.pad, color=config.color)
+    augment = Augment(
+        scale=config.scale,
+        crop=config.crop,
+        flip=config.flip,
+        turns=config.turns,
+        pad=config.pad,
+        border=config.border,
+        color=config.color,
+    )
     if config.color:
         augment = with_components(augment, train)
     if network is None:
@@ -147,6 +157,22 @@ def first_weights(config: Config, network: Network) -> Weights:
         return fresh
     source = open_run(config.grow_from)
     return grow_weights(network, initial=fresh, source=source.network, source_weights=source.weights)
+
+
+def first_arrays(prepared: Prepared) -> Weights:
+    """`first_weights` with what the training images and the optimiser's settings decide of them."""
+    config, arrays = prepared.config, first_weights(prepared.config, prepared.network)
+    if config.whiten:
+        layer = whitening(prepared.network)
+        arrays[f"{layer.name}.weight"] = whitening_kernels(
+            prepared.train,
+            preprocessing=prepared.preprocessing,
+            kernel=layer.kernel,
+            device=prepared.processes.device,
+        )
+    if config.logit_scale != 1.0:
+        arrays |= {name: arrays[name] * np.float32(config.logit_scale) for name in last_layer(prepared.network)}
+    return arrays
 
 
 def at_once(config: Config, processes: Processes) -> int:

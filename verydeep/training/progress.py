@@ -29,13 +29,16 @@ class Progress:
         """Plain values; floats come back exactly."""
         return asdict(self)
 
+    def advance(self) -> None:
+        """A step is taken."""
+        self.step += 1
+        self.position += 1
+
     def count(self, *, loss_sum: float, correct: int, images: int) -> None:
-        """A step is done."""
+        """What a step saw is known."""
         self.loss_sum += loss_sum
         self.correct += correct
         self.seen += images
-        self.step += 1
-        self.position += 1
 
     def finish_epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done; `row` is its line of metrics."""

@@ -11,10 +11,12 @@ from verydeep.report.table import summary
 from verydeep.report.words import bytes_text, sizes
 from verydeep.settings.config import Config
 from verydeep.training.checkpoint import WRITTEN_AT_MOST
-from verydeep.training.prepare import Prepared, at_once, first_weights, prepare
+from verydeep.training.kernels import choose_kernels
+from verydeep.training.precision import settled
+from verydeep.training.prepare import Prepared, at_once, first_arrays, prepare
 from verydeep.training.schedule import rate
 from verydeep.training.step import take_step
-from verydeep.training.trainee import Trainee, bytes_to_save, full_precision, trainee
+from verydeep.training.trainee import Trainee, bytes_to_save, trainee
 
 
 def rehearse(config: Config, *, out: Path | None = None) -> str:
@@ -27,10 +29,13 @@ def rehearse(config: Config, *, out: Path | None = None) -> str:
     Raises:
         Whatever `train` would raise before its second step.
     """
-    full_precision()
+    choose_kernels(config)
     with joined(config.device) as processes:
         prepared = prepare(config, processes)
-        learner = trainee(prepared.network, first_weights(config, prepared.network), config, processes)
+        arrays = first_arrays(prepared)
+        prepared = settled(prepared, arrays)
+        config = prepared.config
+        learner = trainee(prepared.network, arrays, config, processes)
         folder = out or Path.cwd()
         needed = WRITTEN_AT_MOST * bytes_to_save(learner, config)
         if free_bytes(folder) < needed:

@@ -30,6 +30,11 @@ def rate(config: Config, *, step: int, steps: int, epoch: int, drops: int) -> fl
             return config.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
         case "one-cycle":
             if step < rise:
-                return config.lr * (step + 1) / (rise + 1)
-            return config.lr * (steps - step) / max(1.0, steps - rise)
+                return _between(config, config.rise_from, config.lr * (step + 1) / (rise + 1))
+            return _between(config, config.fall_to, config.lr * (steps - step) / max(1.0, steps - rise))
     assert_never(config.schedule)
+
+
+def _between(config: Config, share: float, rate: float) -> float:
+    """A rate between 0 and `lr` as one between `share` of `lr` and `lr`."""
+    return share * config.lr + (1 - share) * rate

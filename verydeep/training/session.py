@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -29,12 +30,14 @@ from verydeep.spec import Network
 from verydeep.training import checkpoint
 from verydeep.training.display import Display, Silent, Terminal
 from verydeep.training.finish import finish
+from verydeep.training.kernels import choose_kernels
 from verydeep.training.lock import lock
 from verydeep.training.loop import run_epochs
-from verydeep.training.prepare import Prepared, first_weights, prepare
+from verydeep.training.precision import settled
+from verydeep.training.prepare import Prepared, first_arrays, prepare
 from verydeep.training.progress import Progress, from_json
 from verydeep.training.signals import Stop, stopping
-from verydeep.training.trainee import Trainee, bytes_to_save, full_precision, trainee
+from verydeep.training.trainee import Trainee, bytes_to_save, trainee
 
 RESUMABLE = (  # what may change when a run goes on; more epochs bend a schedule that ends with the run, and it says so
     "epochs",
@@ -70,12 +73,15 @@ def train(
     config = _anchored(config)
     with _session(config, display) as (processes, shown, stop):
         prepared = prepare(config, processes, network=network)
-        arrays = first_weights(config, prepared.network)
+        arrays = first_arrays(prepared)
+        began = monotonic()
+        prepared = settled(prepared, arrays)
+        tried, config = monotonic() - began, prepared.config
         folder = processes.on_first(lambda: _new_folder(out))
         with _locked(folder, processes):
             processes.on_first(lambda: _describe(folder, config, prepared.network))
             learner = trainee(prepared.network, arrays, config, processes)
-            _go(folder, learner, Progress(), prepared, display=shown, stop=stop)
+            _go(folder, learner, Progress(seconds=tried), prepared, display=shown, stop=stop)
     return open_run(folder)
 
 
@@ -119,7 +125,7 @@ def resume(
         if "epochs" in changed and config.schedule in ("cosine", "one-cycle"):
             shown.note(f"warning: the {config.schedule} schedule now spans {config.epochs} epochs: its rates differ")
         if found is None:
-            learner = trainee(prepared.network, first_weights(config, prepared.network), config, processes)
+            learner = trainee(prepared.network, first_arrays(prepared), config, processes)
             progress = Progress()
         else:
             arrays = {name: tensor.numpy() for name, tensor in found.weights.items()}
@@ -169,7 +175,7 @@ class _Folder:
 
 @contextmanager
 def _session(config: Config, display: Display | None) -> Iterator[tuple[Processes, Display, Stop]]:
-    full_precision()
+    choose_kernels(config)
     with stopping() as stop, joined(config.device) as processes:
         shown = (display or Terminal()) if processes.is_first else Silent()
         try:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -13,7 +12,13 @@ from verydeep.processes import Processes
 from verydeep.settings.config import Config
 from verydeep.spec import Network
 from verydeep.training.checkpoint import Checkpoint
+from verydeep.training.kernels import compiled
+from verydeep.training.lookahead import Lookahead
+from verydeep.training.memory import keep_large_blocks
 from verydeep.training.optimizer import optimizer_for, restore, state_of
+from verydeep.training.queue import Queue, can_queue
+from verydeep.training.rates import factors, still
+from verydeep.training.shortcuts import take_shortcuts
 from verydeep.weights.initial import Weights
 
 
@@ -25,15 +30,25 @@ class Trainee:
     called: nn.Module  # the model, or its wrapper that averages gradients over processes
     optimizer: Optimizer
     average: AveragedModel | None  # exponential moving average of the weights
+    queue: Queue | None  # of steps that a GPU has been given; None where each step is waited for
+    lookahead: Lookahead | None  # slow average that the weights are pulled to
     best: dict[str, Tensor]  # of the best validation so far; empty where the last weights are kept
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Learned arrays by canonical name."""
         return _parameters(self.model)
 
+    def follow(self, *, step: int, steps: int) -> None:
+        """After step number `step` (counted from 1) of `steps`: what comes behind the weights takes them up."""
+        if self.lookahead is not None:
+            self.lookahead.follow(step=step, steps=steps)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
     def share_statistics(self, processes: Processes) -> None:
         """Give all processes the mean of their running statistics, so that all hold one and the same model."""
-        processes.average([buffer for buffer in self.model.buffers() if buffer.is_floating_point()])
+        if processes.world > 1:
+            processes.average([buffer for buffer in self.model.buffers() if buffer.is_floating_point()])
 
     def evaluated(self) -> nn.Module:
         """The model whose accuracy counts: the average where there is one."""
@@ -60,6 +75,8 @@ class Trainee:
             averaged = pytorch.tensors(self.average.module)
             state |= {f"average/{name}": tensor.detach() for name, tensor in averaged.items()}
             state["averaged"] = self.average.n_averaged
+        if self.lookahead is not None:
+            state |= {f"lookahead/{name}": tensor for name, tensor in self.lookahead.slow.items()}
         return state | {f"best/{name}": tensor for name, tensor in self.best.items()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -69,6 +86,8 @@ class Trainee:
         if self.average is not None:
             pytorch.set_weights(self.average.module, _under("average/", checkpoint.state))
             self.average.n_averaged.copy_(checkpoint.state["averaged"])
+        if self.lookahead is not None:
+            self.lookahead.restore(_under("lookahead/", checkpoint.state))
         device = next(self.model.parameters()).device
         self.best = {name: tensor.to(device) for name, tensor in _under("best/", checkpoint.state).items()}
 
@@ -79,15 +98,23 @@ class Trainee:
 
 def trainee(network: Network, arrays: Weights, config: Config, processes: Processes) -> Trainee:
     """The network with its first weights, ready for step 0."""
-    model = pytorch.build(network, arrays, layout=config.layout).to(processes.device)
-    called: nn.Module = model
+    if processes.device.type == "cpu":
+        keep_large_blocks()
+    model = take_shortcuts(pytorch.build(network, arrays, layout=config.layout)).to(processes.device)
+    learned = _parameters(model)
+    for name in still(network, config):
+        learned[name].requires_grad_(False)
+    called = compiled(model, config)
     if processes.world > 1:
         ids = [processes.device.index] if processes.device.type == "cuda" else None
-        called = DistributedDataParallel(model, device_ids=ids)
+        called = DistributedDataParallel(called, device_ids=ids)
     average = None
     if config.ema:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
-    return Trainee(model, called, optimizer_for(_parameters(model), config), average, best={})
+    lookahead = Lookahead(pytorch.tensors(model), every=config.lookahead) if config.lookahead else None
+    optimizer = optimizer_for(learned, config, factors=factors(network, config))
+    queue = Queue(processes.device) if can_queue(processes) else None
+    return Trainee(model, called, optimizer, average, queue, lookahead, best={})
 
 
 def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -104,9 +131,4 @@ def bytes_to_save(learner: Trainee, config: Config) -> int:
     learned = sum(parameter.nbytes for parameter in learner.parameters().values())
     momentum = learned * (2 if config.optimizer == "adamw" else 1 if config.momentum else 0)
     weights = sum(tensor.nbytes for tensor in learner.weights().values())
-    return weights * (1 + (config.ema > 0) + (config.patience > 0)) + momentum
-
-
-def full_precision() -> None:
-    """Products of float32 in float32, on GPUs too: their default for convolutions is TF32, with 10-bit mantissas."""
-    torch.backends.cudnn.allow_tf32 = False
+    return weights * (1 + (config.ema > 0) + (config.lookahead > 0) + (config.patience > 0)) + momentum

@@ -44,12 +44,28 @@ def caffe(shape: Shape, stream: np.random.Generator) -> Array:
     return _normal(shape, stream, 0.01)
 
 
+def identity(shape: Shape, stream: np.random.Generator) -> Array:
+    """Each map is passed on while there are outputs for it (arXiv:2404.00498, section 3.3); the rest as in PyTorch.
+
+    PyTorch's own rule, of convolutions and linear layers, is uniform within 1 / sqrt(fan-in). An even kernel's middle
+    is the place that `torch.nn.init.dirac_` takes: half its size, rounded down.
+    """
+    limit = 1 / math.sqrt(_fans(shape)[0])
+    array = (stream.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit)
+    if len(shape) == 4:
+        passed = np.arange(min(shape[:2]))
+        array[passed] = 0.0
+        array[passed, passed, shape[2] // 2, shape[3] // 2] = 1.0
+    return array
+
+
 RULES: dict[str, Callable[[Shape, np.random.Generator], Array]] = {
     "he": he,
     "torchvision": torchvision,
     "glorot": glorot,
     "paper": paper,
     "caffe": caffe,
+    "identity": identity,
 }
 
 

@@ -1,0 +1,248 @@
+"""Convolutions of drawn shapes, in every method, against float64."""
+
+import ctypes
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engine.kernels.buffers import Buffer, Place, holding
+from tests.engine.kernels.convolutions import (
+    FORMS,
+    INT16,
+    WINOGRAD,
+    Convolution,
+    Numbers,
+    arguments,
+    bound,
+    convolved,
+    expected,
+    numbers,
+    packed,
+    reached,
+    stored,
+)
+from tests.engine.kernels.shapes import direct_convolutions, winograd_convolutions
+from verydeep.engine.library import BFLOAT16, FLOAT32, NO_POOL, OK, POOL_CEIL, POOL_FLOOR, UNSUPPORTED
+
+WORKSPACE_TOO_SMALL, BAD_SHAPE = 2, 3
+each_form = pytest.mark.parametrize(("method", "type"), FORMS)
+each_tile = pytest.mark.parametrize(("method", "type"), [form for form in FORMS if form[0] in WINOGRAD])
+drawn = settings(deadline=None, max_examples=20)
+
+
+def agree(kernels, case, values=None, *, threads=2):
+    values = values or numbers(case)
+    y, size = expected(case, values)
+    off = np.abs(convolved(kernels, case, values, threads=threads) - y).max(initial=0.0)
+    assert off <= bound(case) * size, f"off by {off / size:.2g} of the largest output"
+
+
+@drawn
+@given(case=direct_convolutions())
+def test_any_convolution_is_within_its_bound(kernels, case):
+    agree(kernels, case)
+    if case.type == BFLOAT16:  # the weights are rounded, nothing else is
+        values = stored(case, numbers(case))
+        y, size = expected(case, values)
+        assert (
+            np.abs(convolved(kernels, case, values) - y).max(initial=0.0) <= bound(replace(case, type=FLOAT32)) * size
+        )
+
+
+@each_tile
+@drawn
+@given(data=st.data())
+def test_any_convolution_by_winograd_is_within_its_bound(kernels, method, type, data):
+    agree(kernels, data.draw(winograd_convolutions(method, type)))
+
+
+@each_form
+@pytest.mark.parametrize(
+    ("n", "h", "w", "c", "k"),
+    [(1, 70, 70, 130, 130), (1, 14, 14, 512, 512), (1, 7, 7, 512, 130), (1, 112, 113, 3, 64), (9, 6, 5, 65, 33)],
+)
+def test_the_shapes_of_real_networks_are_within_their_bound(kernels, n, h, w, c, k, method, type):
+    agree(kernels, Convolution(n, h, w, c, k, method=method, type=type, relu=True, seed=1))
+
+
+@each_form
+def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, method, type):
+    case = Convolution(1, 20, 20, 96, 40, method=method, type=type, bias=False)
+    values = numbers(case)
+    agree(kernels, case, Numbers(np.abs(values.x), np.abs(values.weights), None, None))
+    agree(kernels, case, Numbers(np.abs(values.x) + 1, values.weights, None, None))
+
+
+@each_form
+@pytest.mark.parametrize("size", [1e-42, 1e-38, 1e-30, 1e30])
+def test_tiny_denormal_and_huge_inputs_are_within_the_bound(kernels, method, type, size):
+    case = Convolution(2, 13, 11, 19, 21, method=method, type=type, bias=False)
+    values = numbers(case)
+    values = Numbers((values.x * size).astype(np.float32), values.weights, None, None)
+    y, largest = expected(case, values)
+    steps = 19 * 9 * 100 * 2.0**-149  # denormals are a fixed distance apart, of which each product may lose one
+    if type == INT16:
+        steps = 2.0**-123  # a tile of denormals has no unit
+    assert np.abs(convolved(kernels, case, values) - y).max() <= bound(case) * largest + steps
+
+
+@each_form
+@drawn
+@given(data=st.data(), relu=st.booleans(), pool=st.sampled_from([NO_POOL, POOL_FLOOR, POOL_CEIL]))
+def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_others(
+    kernels, method, type, relu, pool, data
+):
+    pool = pool if method in WINOGRAD else NO_POOL
+    size = st.integers(2 if pool == POOL_FLOOR else 1, 20)  # so that something is left
+    case = Convolution(data.draw(st.integers(1, 2)), data.draw(size), data.draw(size), data.draw(size), data.draw(size))
+    case = replace(case, method=method, type=type, relu=relu, pool=pool, seed=data.draw(st.integers(0, 999)))
+    values = numbers(case)
+    for value in data.draw(st.lists(st.sampled_from([np.inf, -np.inf, np.nan]), min_size=1, max_size=3)):
+        values.x[tuple(data.draw(st.integers(0, side - 1)) for side in values.x.shape)] = value
+    with np.errstate(invalid="ignore"):
+        y, _ = expected(case, values)
+    found, window = convolved(kernels, case, values), reached(case, values)
+    ordinary = replace(values, x=np.where(np.isfinite(values.x), values.x, 0))
+    assert np.abs(found[~window] - y[~window]).max(initial=0.0) <= bound(case) * expected(case, ordinary)[1]
+    if type == FLOAT32:  # a weight that is rounded may change its sign, and an infinity with it
+        assert (np.isnan(found) == np.isnan(y)).all()
+        assert (found[np.isinf(y)] == y[np.isinf(y)]).all()
+        assert np.isfinite(found[np.isfinite(y)]).all()
+    elif not relu and pool == NO_POOL:
+        assert not np.isfinite(found[window]).any()
+
+
+@each_form
+def test_a_batch_of_no_images_writes_nothing(kernels, method, type):
+    case = Convolution(0, 9, 9, 5, 7, method=method, type=type)
+    assert convolved(kernels, case, numbers(case)).shape == (0, 9, 9, 7)
+
+
+@each_form
+@pytest.mark.parametrize(("n", "h", "w", "c", "k"), [(1, 40, 37, 24, 70), (3, 12, 14, 130, 67), (5, 3, 4, 300, 260)])
+def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_threads(kernels, n, h, w, c, k, method, type):
+    case = Convolution(n, h, w, c, k, method=method, type=type, relu=True, add=True)
+    values = numbers(case)
+    alone = convolved(kernels, case, values, threads=1)
+    for threads in (2, 3, 8):
+        assert convolved(kernels, case, values, threads=threads).tobytes() == alone.tobytes(), f"{threads} threads"
+
+
+@each_form
+@pytest.mark.parametrize(("h", "w", "c", "k"), [(40, 37, 24, 70), (12, 14, 130, 67), (3, 4, 300, 260), (7, 7, 512, 96)])
+def test_an_image_gives_the_same_to_the_bit_in_every_place_of_every_batch(kernels, h, w, c, k, method, type):
+    case = Convolution(5, h, w, c, k, method=method, type=type, add=True)
+    values = numbers(case)
+    together = convolved(kernels, case, values, threads=2)
+    for i in range(case.n):
+        one = Numbers(values.x[i : i + 1], values.weights, values.bias, values.add[i : i + 1])
+        assert convolved(kernels, replace(case, n=1), one, threads=2).tobytes() == together[i].tobytes(), f"image {i}"
+
+
+@each_form
+@pytest.mark.parametrize("shift", [1, 2, 3])
+def test_the_result_is_the_same_to_the_bit_wherever_the_maps_lie(kernels, method, type, shift):
+    case = Convolution(2, 15, 9, 37, 43, method=method, type=type, add=True)
+    values = numbers(case)
+    other = replace(case, at=(Place(3, 5, shift), Place(7, 1, shift), Place(0, 9, shift)))
+    assert convolved(kernels, other, values).tobytes() == convolved(kernels, case, values).tobytes()
+
+
+@pytest.mark.parametrize("pool", [POOL_FLOOR, POOL_CEIL])
+@each_tile
+def test_pooling_in_the_convolution_is_pooling_after_it(kernels, method, type, pool):
+    for h, w in ((2, 2), (2, 3), (7, 9), (12, 6), (13, 24)):
+        case = Convolution(2, h, w, 9, 37, method=method, type=type, relu=True)
+        before = convolved(kernels, case, numbers(case))
+        pooled = convolved(kernels, replace(case, pool=pool), numbers(case))
+        down, across = replace(case, pool=pool).pooled()
+        grown = np.pad(before, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
+        corners = [grown[:, i:, j:][:, ::2, ::2][:, :down, :across] for i in (0, 1) for j in (0, 1)]
+        assert (pooled == np.max(corners, 0)).all()
+
+
+def called(kernels, case, *, change):
+    """What a call returns whose record was changed at last; the output must not be."""
+    values = numbers(case)
+    weights, x = packed(kernels, case, values.weights), holding(values.x)
+    y = Buffer((case.n, *case.pooled(), case.k))
+    made = arguments(case)
+    made.x, made.y, made.weights = x.map, y.map, weights.pointer()
+    made.workspace_bytes = kernels.vd_conv_workspace_bytes(ctypes.byref(made))
+    workspace = Buffer((1, 1, 1, made.workspace_bytes // 4 + 1))
+    made.workspace = workspace.pointer()
+    change(made)
+    before = y.values.tobytes()
+    answer = kernels.vd_conv(ctypes.byref(made))
+    assert answer == OK or y.values.tobytes() == before
+    return answer
+
+
+@each_form
+def test_a_workspace_that_is_too_small_is_refused(kernels, method, type):
+    def smaller(made):
+        made.workspace_bytes -= 1
+
+    case = Convolution(1, 30, 30, 20, 70, method=method, type=type)
+    if kernels.vd_conv_workspace_bytes(ctypes.byref(arguments(case))) > 0:
+        assert called(kernels, case, change=smaller) == WORKSPACE_TOO_SMALL
+
+
+CHANGES = {
+    "a row too many": lambda made: setattr(made.y, "h", made.y.h + 1),
+    "a column too few": lambda made: setattr(made.y, "w", made.y.w - 1),
+    "an image too many": lambda made: setattr(made.y, "n", made.y.n + 1),
+    "an image less than none": lambda made: (setattr(made.y, "n", -1), setattr(made.x, "n", -1)),
+    "pixels that overlap": lambda made: setattr(made.x, "pixel", made.x.c - 1),
+    "written pixels that overlap": lambda made: setattr(made.y, "pixel", made.y.c - 1),
+    "no channels": lambda made: setattr(made.x, "c", 0),
+    "a stride of nothing": lambda made: made.stride.__setitem__(0, 0),
+    "a window of nothing": lambda made: made.kernel.__setitem__(1, 0),
+    "a dilation of nothing": lambda made: made.dilation.__setitem__(1, 0),
+    "padding less than none": lambda made: made.padding.__setitem__(2, -1),
+    "no groups": lambda made: setattr(made, "groups", 0),
+    "groups that do not divide": lambda made: setattr(made, "groups", 3),
+    "an unknown method": lambda made: setattr(made, "method", 5),
+    "an unknown type": lambda made: setattr(made, "type", 9),
+    "an unknown pool": lambda made: setattr(made, "pool", 7),
+    "an image smaller than the window": lambda made: (setattr(made.x, "h", 0), setattr(made.y, "h", 0)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@each_form
+def test_a_record_that_makes_no_sense_is_refused_and_nothing_is_written(kernels, method, type, change):
+    answer = called(kernels, Convolution(1, 9, 10, 4, 8, method=method, type=type), change=change)
+    assert answer in (UNSUPPORTED, BAD_SHAPE)
+
+
+@pytest.mark.parametrize("method", WINOGRAD)
+@pytest.mark.parametrize(
+    "change", [{"kernel": (5, 5)}, {"kernel": (3, 1)}, {"stride": (2, 1)}, {"dilation": (1, 2)}, {"groups": 2}]
+)
+def test_winograd_takes_nothing_but_3x3_of_stride_1_in_one_group(kernels, method, change):
+    case = replace(Convolution(1, 20, 20, 8, 8, method=method), **change)
+    space = np.zeros(100_000, np.float32)
+    record = ctypes.byref(arguments(case))
+    assert kernels.vd_conv_pack(space.ctypes.data, case.c, case.k, record, space.ctypes.data) == UNSUPPORTED
+    assert kernels.vd_conv(record) == UNSUPPORTED
+
+
+@pytest.mark.parametrize(("method", "type"), [(0, INT16), (6, BFLOAT16), (6, INT16), (4, 3), (5, FLOAT32)])
+def test_a_form_that_there_is_not_is_refused(kernels, method, type):
+    record = ctypes.byref(arguments(Convolution(method=method, type=type)))
+    space = np.zeros(10_000, np.float32)
+    assert kernels.vd_conv_packed_bytes(4, 4, record) <= 0
+    assert kernels.vd_conv_pack(space.ctypes.data, 4, 4, record, space.ctypes.data) == UNSUPPORTED
+    assert kernels.vd_conv(record) == UNSUPPORTED
+
+
+@drawn
+@given(case=st.one_of(direct_convolutions(), winograd_convolutions(0, FLOAT32), winograd_convolutions(0, BFLOAT16)))
+def test_the_fastest_method_is_one_that_takes_the_shape(kernels, case):
+    method = kernels.vd_conv_method(ctypes.byref(arguments(case)))
+    assert (method, case.type) in FORMS
+    agree(kernels, replace(case, method=method, pool=case.pool if method in WINOGRAD else NO_POOL))

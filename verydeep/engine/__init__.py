@@ -1,0 +1,1 @@
+"""Fast inference on a CPU: a network lowered to fused steps, which run in compiled kernels or else in PyTorch."""

@@ -1,0 +1,79 @@
+"""Which engine computes: our kernels wherever they are right and fast, else PyTorch; and the reason."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from verydeep.backends import pytorch
+from verydeep.backends.pytorch import Layout
+from verydeep.engine import library
+from verydeep.engine.engine import Engine
+from verydeep.errors import ConfigError, choices
+from verydeep.spec import Network
+
+EngineName: TypeAlias = Literal["auto", "verydeep", "pytorch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine that computes."""
+
+    engine: Literal["verydeep", "pytorch"]
+    name: str  # with what decides the bits: "verydeep avx512 float32"
+    reason: str = ""  # why PyTorch, where nobody asked for it
+
+
+def choose(engine: str = "auto", *, device: str | torch.device = "cpu", why_not: str | None = None) -> Choice:
+    """The engine for networks in evaluation on a device.
+
+    Args:
+        engine: "auto" is ours where it is right and fast; the others are taken at their word.
+        device: Where it computes.
+        why_not: What else speaks against ours.
+
+    Raises:
+        ConfigError: code ENGINE-UNKNOWN, there is none of this name; ENGINE-UNAVAILABLE, "verydeep" is wanted and
+            cannot run here; ISA-UNAVAILABLE, VERYDEEP_ISA names what cannot run.
+    """
+    if engine not in get_args(EngineName):
+        raise ConfigError(
+            f"there is no engine {engine!r}", code="ENGINE-UNKNOWN", hint=choices(engine, get_args(EngineName))
+        )
+    place = torch.device(device)
+    theirs = "pytorch float32" if place.type == "cpu" else f"pytorch float32 {place}"
+    if engine == "pytorch":
+        return Choice("pytorch", theirs)
+    reason = why_not or (f"it computes on the CPU, not on {place}" if place.type != "cpu" else library.why_not())
+    if reason is None and engine == "auto" and library.active() == "generic":
+        reason = "our kernels have no vector instructions of this processor"
+    if reason is None:
+        return Choice("verydeep", f"verydeep {library.active()} float32")
+    if engine == "verydeep":
+        raise ConfigError(
+            f"the engine verydeep cannot run here: {reason}",
+            code="ENGINE-UNAVAILABLE",
+            hint="pytorch can; auto takes it by itself.",
+        )
+    return Choice("pytorch", theirs, reason)
+
+
+def ready(
+    choice: Choice,
+    network: Network,
+    weights: Mapping[str, npt.NDArray[Any]],
+    *,
+    device: str | torch.device = "cpu",
+    layout: Layout = "channels_first",
+) -> Callable[[Tensor], Tensor]:
+    """The network in the chosen engine, in evaluation; `layout` is for PyTorch.
+
+    Raises:
+        WeightsError: `weights` are not those of the network.
+    """
+    if choice.engine == "verydeep":
+        return Engine(network, weights)
+    return pytorch.build(network, weights, layout=layout).eval().to(device)

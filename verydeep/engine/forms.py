@@ -1,0 +1,155 @@
+"""A network's weights in the forms that kernels read, each made when a step first asks for it.
+
+Forms of convolutions live as long as a plan that uses them; the arrays they are made from are kept by reference.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, final
+from weakref import WeakValueDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from verydeep.engine import pages
+from verydeep.engine.library import BFLOAT16, DIRECT, FLOAT32, INT8, INT16, OK, ConvArguments
+from verydeep.rewrite.fold import folded_arrays, scale_and_shift
+from verydeep.spec import BatchNorm, Conv, Linear
+
+Precision: TypeAlias = Literal["float32", "bf16", "int8"]
+Array: TypeAlias = npt.NDArray[Any]
+Affine: TypeAlias = tuple[Array, Array]  # scale and shift of each channel
+
+MANY = 2**20  # weights of a direct convolution that are worth storing in half the memory
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Form:
+    """Weights as a kernel reads them, and how they are stored: FLOAT32, BFLOAT16, INT16 or INT8."""
+
+    array: Array
+    type: int
+
+    @property
+    def address(self) -> int:
+        """Where they lie."""
+        return self.array.ctypes.data
+
+
+@final
+class Forms:
+    """The weights of one network. Not for several threads at once."""
+
+    def __init__(self, arrays: Mapping[str, Array], *, kernels: Any, precision: Precision) -> None:
+        """Nothing is copied or packed yet.
+
+        Args:
+            arrays: By canonical name, float32.
+            kernels: The library.
+            precision: What products are computed from. "bf16" and "int8" differ in linear layers only: Winograd's
+                products are those of 16-bit integers in both, which cost as much as 8-bit ones without the tiles.
+        """
+        self._arrays = dict(arrays)
+        self._kernels = kernels
+        self._precision = precision
+        self._rows: dict[str, Form] = {}
+        self._vectors: dict[str, Array | None] = {}
+        self._affine: dict[str, Affine] = {}
+        self._packed: WeakValueDictionary[tuple[object, ...], Form] = WeakValueDictionary()
+
+    def weight(self, layer: Conv | Linear, norm: BatchNorm | None) -> Array:
+        """(outputs, inputs, ...) in one piece, with `norm` folded in."""
+        name = f"{layer.name}.weight"
+        if norm is not None:
+            return folded_arrays(layer, norm, weights=self._arrays)[name]
+        return np.require(self._arrays[name], np.float32, ("C", "A"))
+
+    def bias(self, layer: Conv | Linear, norm: BatchNorm | None) -> Array | None:
+        """One number for each output, with `norm` folded in; None where there is nothing to add."""
+        key = _key(layer, norm)
+        if key not in self._vectors:
+            name = f"{layer.name}.bias"
+            arrays = self._arrays if norm is None else folded_arrays(layer, norm, weights=self._arrays)
+            self._vectors[key] = np.require(arrays[name], np.float32, ("C", "A")) if name in arrays else None
+        return self._vectors[key]
+
+    def affine(self, norm: BatchNorm) -> Affine:
+        """What a batch norm that stands alone multiplies each channel by, and what it adds."""
+        if norm.name not in self._affine:
+            scale, shift = scale_and_shift(norm, weights=self._arrays)
+            self._affine[norm.name] = scale.astype(np.float32), shift.astype(np.float32)
+        return self._affine[norm.name]
+
+    def rows(self, layer: Conv | Linear, norm: BatchNorm | None, *, threads: int) -> Form:
+        """The matrix (outputs, inputs) of a linear layer; in float32 the caller's own memory, else half or a quarter."""
+        key = _key(layer, norm)
+        if key not in self._rows:
+            bias = self.bias(layer, norm)
+            weight = self.weight(layer, norm)
+            self._rows[key] = self._stored(weight.reshape(len(weight), -1), threads)
+            if self._precision != "float32" and isinstance(layer, Linear) and norm is None:
+                del self._arrays[f"{layer.name}.weight"]  # nobody else reads it
+            del bias  # made first: a folded one needs the weight's batch norm, not the weight
+        return self._rows[key]
+
+    def packed(self, layer: Conv, norm: BatchNorm | None, arguments: ConvArguments) -> Form | None:
+        """A convolution's weights for the method of `arguments`, whose type is set; None: no kernel takes them."""
+        isa = self._kernels.vd_isa()
+        key = (_key(layer, norm), arguments.method, isa)
+        form = self._packed.get(key)
+        if form is None:
+            form = self._pack(self.weight(layer, norm), arguments)
+            if form is None:
+                return None
+            self._packed[key] = form
+        arguments.type = form.type
+        return form
+
+    def _pack(self, weight: Array, arguments: ConvArguments) -> Form | None:
+        """In 16 bits if that is wanted and there is a kernel for it, else in float32."""
+        for type in self._types(weight, arguments):
+            arguments.type = type
+            size = self._kernels.vd_conv_packed_bytes(arguments.x.c, len(weight), ctypes.byref(arguments))
+            if size <= 0:
+                continue
+            memory = aligned(size)
+            done = self._kernels.vd_conv_pack(
+                weight.ctypes.data, arguments.x.c, len(weight), ctypes.byref(arguments), memory.ctypes.data
+            )
+            if done == OK:
+                return Form(memory, type)
+        return None
+
+    def _types(self, weight: Array, arguments: ConvArguments) -> tuple[int, ...]:
+        """How a convolution's weights may be stored, the best first."""
+        if self._precision == "float32":
+            return (FLOAT32,)
+        if arguments.method != DIRECT:
+            return (INT16, FLOAT32)
+        return (BFLOAT16, FLOAT32) if weight.size >= MANY else (FLOAT32,)
+
+    def _stored(self, weight: Array, threads: int) -> Form:
+        """A matrix (outputs, inputs) as `vd_linear` reads it."""
+        kernels, (outputs, inputs) = self._kernels, weight.shape
+        if self._precision == "float32":
+            pages.gather(weight)
+            return Form(weight, FLOAT32)
+        if self._precision == "bf16":
+            half = aligned(2 * weight.size).view(np.uint16)
+            kernels.vd_to_bfloat16(weight.ctypes.data, half.ctypes.data, weight.size, threads)
+            return Form(half, BFLOAT16)
+        quarter = aligned(kernels.vd_int8_bytes(inputs, outputs)).view(np.int8)
+        kernels.vd_to_int8(weight.ctypes.data, quarter.ctypes.data, inputs, outputs, threads)
+        return Form(quarter, INT8)
+
+
+def aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Memory of `size` bytes that begins on a cache line."""
+    memory = np.empty(size + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    return memory[begin : begin + size]
+
+
+def _key(layer: Conv | Linear, norm: BatchNorm | None) -> str:
+    return layer.name if norm is None else f"{layer.name}+{norm.name}"

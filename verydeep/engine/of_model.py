@@ -1,0 +1,140 @@
+"""Engines of PyTorch models, kept as long as the model is what it was: the features of a model, by the fastest way.
+
+A model is an object that anybody may change. So each call looks whether its modules are still those of its
+description, and whether the weights that were packed are still the same: PyTorch counts the changes of a tensor, but
+not those through `.data`, so each weight's product with fixed random numbers is compared too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as global_hooks
+
+from verydeep.backends import pytorch, refusals
+from verydeep.engine.choose import Choice, choose
+from verydeep.engine.engine import Engine
+from verydeep.engine.values import values
+from verydeep.spec import BatchNorm, Linear, Network
+from verydeep.weights.fit import shapes
+
+Print: TypeAlias = tuple[object, ...]  # what is compared of a tensor
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An engine, and what the model's weights were when the engine read them."""
+
+    engine: Engine
+    prints: dict[str, Print] = field(default_factory=dict)
+
+
+_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+
+
+def choose_for(model: nn.Module, images: Tensor, *, engine: str = "auto") -> Choice:
+    """The engine that computes what `model`, from `verydeep.build`, gives for these images.
+
+    Raises:
+        ConfigError: the model is not what `build` gave; or as in `choose`.
+    """
+    return choose(engine, why_not=_why_not(model, images))
+
+
+@torch.no_grad()
+def features(model: nn.Module, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    """The outputs of layers by name, by our kernels; in memory they lie as PyTorch's would.
+
+    Raises:
+        ConfigError: no layer has this name; or as in `Engine.features`.
+        SpecError: as in `Engine.features`.
+    """
+    taps = refusals.known(pytorch.network_of(model), layers)
+    found = _engine(model, taps).features(images, taps)
+    if _has_channels_last(model, images):
+        return found
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def _why_not(model: nn.Module, images: Tensor) -> str | None:
+    """What speaks against our kernels; None where they compute what the model would."""
+    network = pytorch.network_of(model)
+    if type(images) is not Tensor or images.dtype != torch.float32 or images.ndim != 4:
+        return "the images are no float32 tensor (n, channels, height, width)"
+    if any(tensor.device.type != "cpu" for tensor in (images, *model.parameters())):
+        return "the images or the model are not on the CPU"
+    if images.requires_grad:
+        return "the images want gradients"
+    if any(module.training for module in model.modules()):
+        return "the model is in train mode"
+    if any(tensor.dtype != torch.float32 for tensor in model.parameters()):
+        return "the model is not float32"
+    if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return "PyTorch is told to compute in another way"
+    if _is_watched(model) or repr(model) != _written(network):
+        return "the model is no longer what verydeep.build gave: a module or a hook was added"
+    return None
+
+
+def _is_watched(model: nn.Module) -> bool:
+    """Whether somebody's function is called when a module of the model computes."""
+    if global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks:
+        return True
+    return any(
+        module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module) for module in model.modules()
+    )
+
+
+@lru_cache(maxsize=16)
+def _written(network: Network) -> str:
+    """How PyTorch writes out the modules of a network."""
+    return repr(pytorch.without_numbers(network))
+
+
+def _engine(model: nn.Module, taps: tuple[str, ...]) -> Engine:
+    """The kept engine, if the weights that these layers need are still the same; otherwise a new one."""
+    tensors = pytorch.tensors(model)
+    prints = {name: _print(tensors[name]) for name in _packed(pytorch.network_of(model), taps)}
+    kept = _kept.get(model)
+    if kept is None or any(kept.prints.get(name, found) != found for name, found in prints.items()):
+        kept = _kept[model] = _Kept(Engine.of(model))
+    kept.prints.update(prints)
+    return kept.engine
+
+
+@lru_cache(maxsize=64)
+def _packed(network: Network, taps: tuple[str, ...]) -> tuple[str, ...]:
+    """What these layers need of which an engine makes copies: all but the weights of linear layers without batch norm."""
+    needed = values(network, taps).computed
+    normalised = {value.reads[0] for value in needed if isinstance(value.layer, BatchNorm)}
+    used_in_place = {
+        f"{value.name}.weight" for value in needed if isinstance(value.layer, Linear) and value.name not in normalised
+    }
+    layers = {value.name for value in needed}
+    return tuple(name for name in shapes(network) if name.partition(".")[0] in layers and name not in used_in_place)
+
+
+def _print(tensor: Tensor) -> Print:
+    """Equal for two looks at a tensor if it is the same memory with the same numbers, but for rounding."""
+    version = -1 if tensor.is_inference() else tensor._version
+    inside = tensor if tensor.ndim < 4 or tensor.is_contiguous() else tensor.permute(0, 2, 3, 1)  # as it lies in memory
+    rows = inside.reshape(len(inside), -1)
+    product = rows @ _random(rows.shape[1]) if rows.shape[1] > 1 else rows
+    return tensor.data_ptr(), version, tensor.stride(), product.numpy().tobytes()
+
+
+@lru_cache(maxsize=64)
+def _random(count: int) -> Tensor:
+    return torch.rand(count, generator=torch.Generator().manual_seed(0)) + 0.5
+
+
+def _has_channels_last(model: nn.Module, images: Tensor) -> bool:
+    """Whether PyTorch would leave maps with channels last."""
+    maps = (images, *(tensor for tensor in model.parameters() if tensor.ndim == 4))
+    return any(
+        tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous() for tensor in maps
+    )

@@ -1,0 +1,82 @@
+"""Precision "auto": a few steps in float32 and in bf16 before a run begins, and the quicker one for the whole run."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from time import monotonic
+from typing import Any, Literal
+
+import numpy.typing as npt
+import torch
+
+from verydeep.data.batches import Batch, batches
+from verydeep.processes import Processes
+from verydeep.training.prepare import Prepared
+from verydeep.training.step import take_step
+from verydeep.training.trainee import trainee
+
+STEPS = 3  # timed, after one that warms up
+GAIN = 1.1  # by how much bf16 must be quicker: below that its 8 bits are not worth it, and timing cannot tell
+
+
+def settled(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Prepared:
+    """`prepared` with a precision that is not "auto", so that the record of the run says which one it was.
+
+    Args:
+        prepared: Of all processes; the first one tries and decides for all.
+        arrays: The first weights, which stay as they are.
+
+    Raises:
+        NumericalError: the first steps are not finite.
+    """
+    if prepared.config.precision != "auto":
+        return prepared
+    chosen = prepared.processes.on_first(lambda: _quicker(prepared, arrays))
+    return replace(prepared, config=prepared.config.updated(precision=chosen))
+
+
+def _quicker(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Literal["float32", "bf16"]:
+    batch = _batch(prepared)
+    seconds = {name: _seconds(prepared, arrays, batch, precision=name) for name in ("float32", "bf16")}
+    return "bf16" if seconds["float32"] > GAIN * seconds["bf16"] else "float32"
+
+
+def _seconds(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]], batch: Batch, *, precision: str) -> float:
+    """Of the quickest step of a fresh network; a learning rate of almost nothing keeps it finite."""
+    config = prepared.config.updated(precision=precision, compile="off")
+    alone = Processes(prepared.processes.device)
+    learner = trainee(prepared.network, dict(arrays), config, alone)
+    learner.model.train()
+    found: list[float] = []
+    for number in range(1 + STEPS):
+        began = monotonic()
+        take_step(
+            learner.called,
+            batch,
+            learner.optimizer,
+            config=config,
+            processes=alone,
+            step=number,
+            rate=1e-9,
+            stop=False,
+        )
+        if alone.device.type == "cuda":
+            torch.cuda.synchronize(alone.device)
+        found.append(monotonic() - began)
+    return min(found[1:])
+
+
+def _batch(prepared: Prepared) -> Batch:
+    """The first batch of the run, as one of its processes sees it."""
+    config, processes = prepared.config, prepared.processes
+    shares = batches(
+        prepared.train,
+        preprocessing=prepared.preprocessing,
+        augment=prepared.augment,
+        batch=config.batch,
+        seed=config.seed,
+        epoch=0,
+        world=processes.world,
+    )
+    with closing(shares):  # type: ignore[type-var]
+        return next(shares)
