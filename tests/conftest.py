@@ -5,11 +5,14 @@ write the files anew with ``VERYDEEP_UPDATE_GOLDEN=1 pytest`` and review the dif
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from verydeep.engine import library
 
 # Where CI is set every run draws the same cases; anywhere else each run looks for new ones.
 settings.register_profile("ci", derandomize=True)
@@ -52,3 +55,12 @@ def golden() -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), f"tests/golden/{name} differs; see tests/conftest.py"
 
     return compare
+
+
+@pytest.fixture
+def compiled() -> None:
+    """The kernels are here; where there is a compiler they must be."""
+    if (why := library.why_not()) is not None:
+        if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+            pytest.skip("no kernels without a C++ compiler")
+        pytest.fail(f"{why}; run pip install -e . again")

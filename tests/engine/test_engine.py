@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import verydeep as vd
 from tests.engine.nets import FAMILIES, ODD, OTHERS, error, images, layers, net, reference, weights
 from verydeep.backends import numpy_reference
 from verydeep.backends.check import TOLERANCE, sample_weights
-from verydeep.backends.pytorch import build
+from verydeep.backends.pytorch import Layout, build
+from verydeep.engine import calls as calls_file
 from verydeep.engine import engine as engine_file
 from verydeep.errors import ConfigError, SpecError, WeightsError
 from verydeep.rewrite.cut import resize
@@ -94,12 +96,44 @@ def test_an_image_has_the_same_bits_alone_and_in_any_batch(name):
     assert np.array_equal(np.concatenate([engine(batch[number : number + 1]) for number in range(7)]), whole)
 
 
+@pytest.mark.parametrize("name", ["vgg16", "googlenet_bn", "resnet20_cifar", "alexnet_2012"])
+def test_first_layers_that_take_image_after_image_give_the_same_bits(name, monkeypatch):
+    network, batch = net(name), images((5, *net(name).input))
+    taps = layers(network)[::3]
+    whole = vd.Engine(network, weights(name)).features(batch, taps)
+    with monkeypatch.context() as patch:
+        patch.setattr(calls_file, "CACHED", 1)
+        heads = []
+        patch.setattr(calls_file, "_head", lambda plan, n, head=calls_file._head: heads.append(head(plan, n)) or heads[-1])
+        parted = vd.Engine(network, weights(name))
+        assert all(np.array_equal(whole[tap], found) for tap, found in parted.features(batch, taps).items())
+        assert np.array_equal(parted(torch.tensor(batch)).numpy(), vd.Engine(network, weights(name))(batch))
+    assert max(heads) > 1
+
+
 def test_a_large_batch_is_computed_in_parts_of_the_same_bits(engine, monkeypatch):
     batch = images((7, 3, 64, 48))
     whole, space = engine(batch), engine.map_bytes(batch.shape)
-    monkeypatch.setattr(engine_file, "MOST_BYTES", 3 * space // 7)
+    monkeypatch.setattr(engine_file, "MOST_BYTES", 1)
     assert engine.map_bytes(batch.shape) < space
     assert np.array_equal(engine(batch), whole)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 1e-2), ("int8", 3e-2)])
+@pytest.mark.parametrize("name", ["vgg11", "vgg16_bn", "googlenet_bn", "resnet18"])
+def test_fewer_bits_give_nearly_the_same(name, precision, most):
+    batch = images((3, *net(name).input))
+    exact = vd.Engine(net(name), weights(name))(batch)
+    found = vd.Engine(net(name), weights(name), precision=precision)(batch)
+    assert 0 < np.abs(found - exact).max() <= most * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("name", ["vgg13_bn", "googlenet_bn", "vgg16"])
+def test_weights_may_lie_with_channels_last(name):
+    batch = images((2, *net(name).input))
+    models = [vd.build(net(name), weights=weights(name), layout=order).eval() for order in get_args(Layout)]
+    first, last = (vd.Engine.of(model)(batch) for model in models)
+    assert np.array_equal(first, last)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "googlenet", "resnet50", "lenet5"])

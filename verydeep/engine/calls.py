@@ -67,11 +67,15 @@ class Calls:
 
     def __init__(self, plan: Plan, n: int, *, kernels: Any, forms: Forms, threads: int) -> None:
         self._plan, self._n, self._kernels, self._threads = plan, n, kernels, threads
-        self._images = Map(None, n, *plan.images[1:], plan.images[0], plan.images[0])
         head = _head(plan, n)
         self._each = Part(plan.steps[:head], 1, kernels=kernels, forms=forms, threads=threads)
         self._all = Part(plan.steps[head:], n, kernels=kernels, forms=forms, threads=threads)
-        self.map_bytes = FLOAT * n * plan.size
+        needed_later = {view.buffer for step in plan.steps[head:] for view in step.views}
+        outputs = {output.buffer for output in plan.outputs.values()}
+        self._lasting = needed_later | outputs  # the others hold one image at a time while the first steps compute
+        self._images = Map(None, 1 if head else n, *plan.images[1:], plan.images[0], plan.images[0])
+        self._begin_each = FLOAT * n * plan.size
+        self.map_bytes = FLOAT * plan.size * (n + 1 if head else n)
         self.note_bytes = max(self._each.note_bytes, self._all.note_bytes)
 
     def kernels(self) -> list[str]:
@@ -92,28 +96,37 @@ class Calls:
         bases = [begin + FLOAT * self._n * (offset or 0) for offset in self._plan.offsets]
         for buffer, address in outputs.items():
             bases[buffer] = address
-        if from_planes:
-            self._images.data = bases[0]
-            if self._kernels.vd_from_planes(images, self._images, self._threads) != library.OK:
-                self._in_place(bases[0]).copy_(self._planes(images))
-        else:
-            bases[0] = images
         if self._each.steps:
+            one = begin + self._begin_each
             for image in range(self._n):
-                moved = [base + FLOAT * image * size for base, size in zip(bases, self._plan.sizes, strict=True)]
+                moved = [
+                    base + FLOAT * image * size if buffer in self._lasting else one + FLOAT * (offset or 0)
+                    for buffer, (base, size, offset) in enumerate(
+                        zip(bases, self._plan.sizes, self._plan.offsets, strict=True)
+                    )
+                ]
+                self._take(images + FLOAT * image * self._plan.sizes[0], moved, from_planes=from_planes)
                 self._each.run(moved, notes)
+        else:
+            self._take(images, bases, from_planes=from_planes)
         self._all.run(bases, notes)
 
-    def _in_place(self, address: int) -> Tensor:
-        return torch.from_numpy(_array(View(0, 0, self._plan.images, self._plan.images[0]), address, self._n))
-
-    def _planes(self, address: int) -> Tensor:
-        return torch.from_numpy(_numbers(address, self._n * prod(self._plan.images)).reshape(-1, *self._plan.images))
+    def _take(self, images: int, bases: list[int], *, from_planes: bool) -> None:
+        """Have the images where the steps look for them: buffer 0."""
+        if not from_planes:
+            bases[0] = images
+            return
+        self._images.data, n, (c, h, w) = bases[0], self._images.n, self._plan.images
+        if self._kernels.vd_from_planes(images, self._images, self._threads) != library.OK:
+            planes = torch.from_numpy(_numbers(images, n * c * h * w).reshape(n, c, h, w))
+            torch.from_numpy(_array(View(0, 0, (c, h, w), c), bases[0], n)).copy_(planes)
 
 
 def _head(plan: Plan, n: int) -> int:
     """How many of the first steps take one image after the other: none where the maps of all fit into a cache."""
     head = 0
+    if n == 1:
+        return head
     for number, step in enumerate(plan.steps, start=1):
         maps = FLOAT * sum(prod(view.shape) for view in step.views)
         if step.kernel == "product" or n * maps < CACHED:
@@ -123,7 +136,8 @@ def _head(plan: Plan, n: int) -> int:
         if isinstance(first, Conv) and maps < 4 * FLOAT * prod(first.kernel) * first.channels * step.reads[0].shape[0]:
             break
         head = number
-    return head
+    read_later = any(view.buffer == 0 for step in plan.steps[head:] for view in step.views)
+    return 0 if read_later else head
 
 
 @final

@@ -61,9 +61,8 @@ class Forms:
     def weight(self, layer: Conv | Linear, norm: BatchNorm | None) -> Array:
         """(outputs, inputs, ...) in one piece, with `norm` folded in."""
         name = f"{layer.name}.weight"
-        if norm is not None:
-            return folded_arrays(layer, norm, weights=self._arrays)[name]
-        return np.require(self._arrays[name], np.float32, ("C", "A"))
+        arrays = self._arrays if norm is None else folded_arrays(layer, norm, weights=self._arrays)
+        return np.require(arrays[name], np.float32, ("C", "A"))
 
     def bias(self, layer: Conv | Linear, norm: BatchNorm | None) -> Array | None:
         """One number for each output, with `norm` folded in; None where there is nothing to add."""

@@ -4,6 +4,7 @@ The gradient by the weights stays PyTorch's: a sum over pixels, in which tiles s
 """
 
 import ctypes
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ FEWEST_PIXELS = 2**12  # of a batch's map: less work is not worth a kernel's cal
 WIDE = ("avx512vnni", "avx512")  # where this was measured
 
 
+@cache
 def share_threads() -> None:
     """Let our kernels compute on PyTorch's threads: idle, these keep a core busy for a while after each operation."""
-    with Path("/proc/self/maps").open() as maps:
-        paths = {line.split()[-1] for line in maps if "libgomp" in line}
+    maps = Path("/proc/self/maps")
+    paths = {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line} if maps.exists() else set()
     if len(paths) == 1:
         library.load().vd_share_with(ctypes.cast(ctypes.CDLL(paths.pop()).GOMP_parallel, ctypes.c_void_p))
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from verydeep.training.convolution import TiledConv2d, share_threads, suits
+
 LARGE = 2**18  # weights of a linear layer from which oneDNN's product is worth its call
 STEPS = 2**16  # of a dropout rate: each number is decided by 16 random bits
 
@@ -99,6 +101,9 @@ def _shorten(layers: nn.Sequential) -> None:
             setattr(layers, name, CountedDropout(layer.p))
         elif type(layer) is nn.Linear and layer.weight.numel() >= LARGE and _has_onednn():
             layer.__class__ = LargeLinear
+        elif isinstance(layer, nn.Conv2d) and suits(layer):
+            share_threads()
+            layer.__class__ = TiledConv2d
 
 
 def _has_onednn() -> bool:

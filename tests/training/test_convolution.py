@@ -1,0 +1,94 @@
+"""Our kernels in training: the numbers are those of PyTorch in float64, and only suitable convolutions are ours."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import verydeep as vd
+from verydeep.engine import library
+from verydeep.training import convolution
+from verydeep.training.convolution import TiledConv2d, suits
+from verydeep.training.shortcuts import take_shortcuts
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+
+def passes(layer: nn.Module, images: Tensor, gradient: Tensor) -> list[Tensor]:
+    """What the layer gives, and the gradients of what it read and of its parameters."""
+    images = images.detach().requires_grad_()
+    output = layer(images)
+    output.backward(gradient)
+    return [output.detach(), images.grad, *(parameter.grad for parameter in layer.parameters())]  # type: ignore[list-item]
+
+
+def tiled(layer: nn.Conv2d) -> nn.Conv2d:
+    layer.__class__ = TiledConv2d
+    return layer
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, (2, 0)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_a_convolution_and_its_gradients_are_those_of_float64(padding, bias, order):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(67, 71, 3, padding=padding, bias=bias).to(memory_format=order)  # type: ignore[call-overload]
+    images = torch.randn(9, 67, 23, 29).to(memory_format=order)
+    gradient = torch.randn_like(layer(images))
+    expected = passes(copy.deepcopy(layer).double(), images.double(), gradient.double())
+    calls = []
+    layer.register_forward_hook(lambda *_: calls.append(layer._is_ours(images)))  # type: ignore[operator]
+    for found, exact in zip(passes(tiled(layer), images, gradient), expected, strict=True):
+        assert (found - exact).abs().max() <= 1e-5 * exact.abs().max()
+    assert calls == [True]
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    layer = tiled(nn.Conv2d(64, 64, 3, padding=1))
+    images, threads = torch.randn(16, 64, 20, 20), torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(layer(images))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_autocast_and_small_maps_stay_pytorchs():
+    layer = tiled(nn.Conv2d(64, 64, 3, padding=1))
+    large, small = torch.randn(16, 64, 20, 20), torch.randn(1, 64, 20, 20)
+    assert layer._is_ours(large)  # type: ignore[operator]
+    assert not layer._is_ours(small)  # type: ignore[operator]
+    assert not layer._is_ours(large.double())  # type: ignore[operator]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not layer._is_ours(large)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(64, 64, 5),
+        nn.Conv2d(64, 64, 3, stride=2),
+        nn.Conv2d(64, 64, 3, dilation=2),
+        nn.Conv2d(64, 64, 3, groups=2),
+        nn.Conv2d(64, 64, 3, padding=3),
+        nn.Conv2d(64, 64, 3, padding="same"),
+        nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(63, 64, 3),
+    ],
+)
+def test_another_kind_of_convolution_is_not_ours(layer):
+    assert not suits(layer)
+
+
+def test_a_network_in_training_takes_our_kernels_where_they_were_measured(monkeypatch):
+    network = vd.vgg(((1, 64), (2, 64)), input=(3, 32, 32), classes=10)
+    ours = [name for name, module in take_shortcuts(vd.build(network)).named_modules() if type(module) is TiledConv2d]
+    wide = library.active() in convolution.WIDE
+    assert [name.split(".")[-1] for name in ours] == (["conv2_1", "conv2_2"] if wide else [])
+    monkeypatch.setattr(convolution.library, "why_not", lambda: "no compiler")
+    assert not any(type(module) is TiledConv2d for module in take_shortcuts(vd.build(network)).modules())
