@@ -21,7 +21,8 @@ if os.environ.get("CI"):
 
 GOLDEN = Path(__file__).parent / "golden"
 
-MAY_LACK = ("strace", "/dev/full", "/proc", "mount", "C++ compiler")  # words in the reasons for which a machine of CI may skip a test
+# Words in the reasons for which a machine of CI may skip a test.
+MAY_LACK = ("strace", "/dev/full", "/proc", "mount", "C++ compiler")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

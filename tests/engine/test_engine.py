@@ -104,7 +104,9 @@ def test_first_layers_that_take_image_after_image_give_the_same_bits(name, monke
     with monkeypatch.context() as patch:
         patch.setattr(calls_file, "CACHED", 1)
         heads = []
-        patch.setattr(calls_file, "_head", lambda plan, n, head=calls_file._head: heads.append(head(plan, n)) or heads[-1])
+        patch.setattr(
+            calls_file, "_head", lambda plan, n, head=calls_file._head: heads.append(head(plan, n)) or heads[-1]
+        )
         parted = vd.Engine(network, weights(name))
         assert all(np.array_equal(whole[tap], found) for tap, found in parted.features(batch, taps).items())
         assert np.array_equal(parted(torch.tensor(batch)).numpy(), vd.Engine(network, weights(name))(batch))

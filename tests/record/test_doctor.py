@@ -1,5 +1,6 @@
 """What doctor finds on a healthy machine, and on machines with one thing broken."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from verydeep.engine import library
 from verydeep.record import checks as module
 from verydeep.record.checks import CHECKS, MINIMUM
 from verydeep.record.environment import doctor
@@ -130,3 +132,28 @@ def test_a_damaged_data_set_is_a_warning(monkeypatch, tmp_path, shared_data):
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     monkeypatch.setenv("VERYDEEP_DATA", str(tmp_path))
     assert finding("data").status == "warn"
+
+
+def test_the_kernels_that_run_are_named(monkeypatch):
+    monkeypatch.setattr(library, "why_not", lambda: None)
+    monkeypatch.setattr(library, "active", lambda: "avx2")
+    monkeypatch.setattr(library, "instruction_sets", lambda: ("avx512", "avx2", "generic"))
+    found = finding("kernels")
+    assert found.status == "ok"
+    assert re.fullmatch(r"avx2 on \d+ threads; VERYDEEP_ISA may choose avx512, generic", found.detail)
+
+
+def test_kernels_that_were_not_compiled_are_a_warning_with_the_way_to_get_them(monkeypatch):
+    monkeypatch.setattr(library, "why_not", lambda: "the kernels were not compiled: no C++ compiler was found")
+    found = finding("kernels")
+    assert found.status == "warn"
+    assert found.detail == "the kernels were not compiled: no C++ compiler was found; networks run through PyTorch"
+    assert found.fix == "Install a C++17 compiler (on Debian: apt install g++) and run pip install again."
+
+
+def test_an_instruction_set_that_is_asked_for_and_not_there_is_a_failure():
+    code = "from verydeep.record.checks import CHECKS; found = CHECKS['kernels'](); print(found.status, found.detail)"
+    environment = os.environ | {"VERYDEEP_ISA": "sse9"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    if library.why_not() is None:
+        assert done.stdout.startswith("fail VERYDEEP_ISA is 'sse9', no instruction set")

@@ -1,7 +1,7 @@
 """How the kernels become one shared library: the sources in native/, compiled once for each instruction set.
 
 Needs nothing but Python: setup.py loads this file by its path, before the package and what it depends on are there.
-`python verydeep/engine/compile.py` compiles what has changed, in place.
+`python verydeep/engine/compile.py [FOLDER]` compiles what has changed, in place or into a folder.
 """
 
 import hashlib
@@ -171,4 +171,7 @@ def _run(command: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(compile_or_say_why(HERE, objects=HERE.parents[1] / "build" / "kernels"))
+    if len(sys.argv) > 1:
+        print(compile_or_say_why(Path(sys.argv[1]), objects=Path(sys.argv[1]) / "objects"))
+    else:
+        print(compile_or_say_why(HERE, objects=HERE.parents[1] / "build" / "kernels"))

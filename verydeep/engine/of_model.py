@@ -108,7 +108,7 @@ def _engine(model: nn.Module, taps: tuple[str, ...]) -> Engine:
 
 @lru_cache(maxsize=64)
 def _packed(network: Network, taps: tuple[str, ...]) -> tuple[str, ...]:
-    """What these layers need of which an engine makes copies: all but the weights of linear layers without batch norm."""
+    """What these layers need that an engine copies: all but the weights of linear layers without batch norm."""
     needed = values(network, taps).computed
     normalised = {value.reads[0] for value in needed if isinstance(value.layer, BatchNorm)}
     used_in_place = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from verydeep.errors import DataError
+from verydeep.errors import ConfigError, DataError
 from verydeep.record.machine import cores, cpu, cpu_flags, cuda_devices, memory_bytes, version
 
 PYTHON = (3, 11)
@@ -165,6 +165,23 @@ def _processor() -> Finding:
     return Finding("processor", "ok", detail)
 
 
+def _kernels() -> Finding:
+    import torch
+
+    from verydeep.engine import library
+
+    fix = "Install a C++17 compiler (on Debian: apt install g++) and run pip install again."
+    try:
+        why = library.why_not()
+    except ConfigError as error:  # VERYDEEP_ISA asks for what there is not
+        return Finding("kernels", "fail", error.message, error.hint)
+    if why is not None:
+        return Finding("kernels", "warn", f"{why}; networks run through PyTorch", fix)
+    others = ", ".join(name for name in library.instruction_sets() if name != library.active())
+    detail = f"{library.active()} on {torch.get_num_threads()} threads"
+    return Finding("kernels", "ok", f"{detail}; {library.VARIABLE} may choose {others}" if others else detail)
+
+
 def _bf16() -> Finding:
     if cuda_devices() or {"avx512_bf16", "amx_bf16"} & set(cpu_flags()):
         return Finding("bf16", "ok", "the hardware multiplies bf16: --precision bf16 is worth a try")
@@ -227,6 +244,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "torch": _torch,
     "torchvision": _torchvision,
     "processor": _processor,
+    "kernels": _kernels,
     "bf16": _bf16,
     "gpu": _gpu,
     "memory": _memory,

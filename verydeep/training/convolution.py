@@ -23,9 +23,11 @@ WIDE = ("avx512vnni", "avx512")  # where this was measured
 
 @cache
 def share_threads() -> None:
-    """Let our kernels compute on PyTorch's threads: idle, these keep a core busy for a while after each operation."""
+    """Let our kernels compute on PyTorch's threads, which keep a core busy for a while after each operation."""
     maps = Path("/proc/self/maps")
-    paths = {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line} if maps.exists() else set()
+    paths = (
+        {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line} if maps.exists() else set()
+    )
     if len(paths) == 1:
         library.load().vd_share_with(ctypes.cast(ctypes.CDLL(paths.pop()).GOMP_parallel, ctypes.c_void_p))
 
@@ -86,28 +88,32 @@ class _Tiled(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         turned = weight.transpose(0, 1).flip(2, 3)
         _, by_weight, by_bias = torch.ops.aten.convolution_backward(
-            gradient, x, weight, [len(weight)], (1, 1), (top, left), (1, 1), False, (0, 0), 1, (False, of_weight, of_bias)
+            gradient,
+            x,
+            weight,
+            [len(weight)],
+            (1, 1),
+            (top, left),
+            (1, 1),
+            False,
+            (0, 0),
+            1,
+            (False, of_weight, of_bias),
         )
         by_x = _convolve(gradient, turned, None, padding=(2 - top, 2 - left)) if of_x else None
         return by_x, by_weight, by_bias, None, None
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[int, int]) -> Tensor:
-    """x (n, c, h, w) with channels last, weight (k, c, 3, 3) in any order in memory."""
+    """Of x (n, c, h, w) with channels last by weight (k, c, 3, 3) in any order in memory."""
     kernels = library.load()
     n, c, h, w = x.shape
     channels = len(weight)
-    y = torch.empty(
-        (n, channels, h + 2 * padding[0] - 2, w + 2 * padding[1] - 2), memory_format=torch.channels_last
-    )
+    y = torch.empty((n, channels, h + 2 * padding[0] - 2, w + 2 * padding[1] - 2), memory_format=torch.channels_last)
     arguments = _arguments(x, y, padding=padding)
     reference = ctypes.byref(arguments)
     packed = torch.empty(kernels.vd_conv_packed_bytes(c, channels, reference), dtype=torch.uint8)
-    _check(
-        kernels.vd_conv_pack_strided(
-            weight.data_ptr(), _strides(weight), c, channels, reference, packed.data_ptr()
-        )
-    )
+    _check(kernels.vd_conv_pack_strided(weight.data_ptr(), _strides(weight), c, channels, reference, packed.data_ptr()))
     notes = _notes(kernels.vd_conv_workspace_bytes(reference))
     arguments.weights, arguments.bias = packed.data_ptr(), None if bias is None else bias.data_ptr()
     arguments.workspace, arguments.workspace_bytes = notes.data_ptr(), notes.numel()

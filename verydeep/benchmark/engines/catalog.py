@@ -44,7 +44,9 @@ def _no_compiler() -> str | None:
 
 _HERE = "verydeep.benchmark.engines"
 ENGINES: Mapping[str, Engine] = {
-    "verydeep": Engine(f"{_HERE}.ours:load", ("float32", "bf16", "int8"), ("torch",), extras.INSTALL["pytorch"], _no_kernels),
+    "verydeep": Engine(
+        f"{_HERE}.ours:load", ("float32", "bf16", "int8"), ("torch",), extras.INSTALL["pytorch"], _no_kernels
+    ),
     "torch": Engine(f"{_HERE}.torch_cpu:eager", ("float32", "bf16"), ("torch",), extras.INSTALL["pytorch"]),
     "torch-channels-last": Engine(
         f"{_HERE}.torch_cpu:channels_last", ("float32", "bf16"), ("torch",), extras.INSTALL["pytorch"]

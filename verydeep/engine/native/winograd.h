@@ -352,7 +352,8 @@ template <int M, class Stored> struct Winograd {
     int64_t parts = (tiling.count + tiling.tiles - 1) / tiling.tiles;
     const auto start = [&](int64_t part) { return tiling.count * part / parts; };
     if (!tiling.together) {
-      parts = std::min((parts + args.threads - 1) / args.threads * args.threads, tiling.count);  // as many for each thread
+      const int64_t threads = std::max(args.threads, 1);
+      parts = std::min((parts + threads - 1) / threads * threads, tiling.count);  // as many for each thread
       share(args.threads, parts, [&](int64_t part, int worker) {
         float *v = space + worker * tiling.workspace_size(1), *products = v + tiling.v_size();
         float *units = products + tiling.product_size(), *draft = units + tiling.units_size();
