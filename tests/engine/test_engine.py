@@ -1,4 +1,4 @@
-"""The engine computes what the reference says, whatever the size, the batch, the memory, the threads and the process."""
+"""The engine computes what the reference says, whatever the size, the batch, memory, threads and the process."""
 
 import os
 import subprocess
@@ -128,6 +128,26 @@ def test_fewer_bits_give_nearly_the_same(name, precision, most):
     exact = vd.Engine(net(name), weights(name))(batch)
     found = vd.Engine(net(name), weights(name), precision=precision)(batch)
     assert 0 < np.abs(found - exact).max() <= most * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
+@pytest.mark.parametrize("name", ["conv2_1.weight", "fc3.weight"])
+def test_a_weight_that_is_no_number_is_seen_in_the_logits(name, precision):
+    network = vd.vgg(((1, 24), (2, 40)), input=(3, 16, 16), classes=10, fc=(32,))
+    arrays = {key: array.copy() for key, array in sample_weights(network).items()}
+    arrays[name].flat[5] = np.nan
+    assert np.isnan(vd.Engine(network, arrays, precision=precision)(images((2, 3, 16, 16)))).all()
+
+
+def test_tiny_numbers_keep_their_sign_and_size_in_16_bits():
+    network = vd.cut(vd.vgg(((1, 32), (1, 256), (1, 32)), input=(3, 16, 16), classes=10), "conv3_1")
+    arrays = {
+        key: np.zeros_like(array) if key.endswith("bias") else np.abs(array)
+        for key, array in weights_of(network).items()
+    }
+    batch = np.full((1, 3, 16, 16), 1e-24, np.float32)
+    exact, found = (vd.Engine(network, arrays, precision=precision)(batch) for precision in ("float32", "bf16"))
+    assert np.abs(found - exact).max() <= 1e-2 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("name", ["vgg13_bn", "googlenet_bn", "vgg16"])
@@ -355,9 +375,9 @@ def test_what_the_engine_does_not_have_is_refused(engine):
     network, arrays = engine.network, weights_of(engine.network)
     with pytest.raises(ConfigError, match="vgg16 has no layer 'conv9_9'"):
         engine.features(images((1, 3, 64, 48)), "conv9_9")
-    with pytest.raises(ConfigError, match="precision is 'int4'. Choose float32 or bf16"):
+    with pytest.raises(ConfigError, match=r"precision is 'int4'. Choose float32 or bf16 or int8"):
         vd.Engine(network, arrays, precision="int4")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="threads must be 1 or more, got 0"):
         vd.Engine(network, arrays, threads=0)
-    with pytest.raises(WeightsError, match="missing: fc8.bias"):
+    with pytest.raises(WeightsError, match=r"missing: fc8.bias"):
         vd.Engine(network, {name: array for name, array in arrays.items() if name != "fc8.bias"})

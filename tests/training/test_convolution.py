@@ -1,6 +1,8 @@
 """Our kernels in training: the numbers are those of PyTorch in float64, and only suitable convolutions are ours."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -58,6 +60,36 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
     assert torch.equal(found[0], found[2])
 
 
+def test_a_bias_may_have_gaps():
+    layer = tiled(nn.Conv2d(64, 64, 3, padding=1))
+    images = torch.randn(16, 64, 20, 20)
+    expected = layer(images)
+    layer.bias = nn.Parameter(torch.stack((layer.bias.detach(), torch.full((64,), 9.0)), dim=1)[:, 0])
+    assert torch.equal(layer(images), expected)
+
+
+FORKED = """
+import os
+import numpy as np, torch
+import verydeep as vd
+from verydeep.training.convolution import share_threads
+
+network = vd.vgg(((1, 16), (2, 32)), input=(3, 32, 32), classes=10)
+engine = vd.Engine.of(vd.build(network, seed=0).eval(), threads=2)
+images = torch.ones(4, 3, 32, 32)
+share_threads()
+expected = engine(images)
+child = os.fork()
+if not child:
+    os._exit(0 if torch.equal(engine(images), expected) else 3)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_computes_though_its_parent_shared_pytorchs_threads():
+    subprocess.run([sys.executable, "-c", FORKED], timeout=100, check=True)
+
+
 def test_autocast_and_small_maps_stay_pytorchs():
     layer = tiled(nn.Conv2d(64, 64, 3, padding=1))
     large, small = torch.randn(16, 64, 20, 20), torch.randn(1, 64, 20, 20)
@@ -90,5 +122,8 @@ def test_a_network_in_training_takes_our_kernels_where_they_were_measured(monkey
     ours = [name for name, module in take_shortcuts(vd.build(network)).named_modules() if type(module) is TiledConv2d]
     wide = library.active() in convolution.WIDE
     assert [name.split(".")[-1] for name in ours] == (["conv2_1", "conv2_2"] if wide else [])
+    assert not any(
+        type(module) is TiledConv2d for module in take_shortcuts(vd.build(network), precision="bf16").modules()
+    )
     monkeypatch.setattr(convolution.library, "why_not", lambda: "no compiler")
     assert not any(type(module) is TiledConv2d for module in take_shortcuts(vd.build(network)).modules())

@@ -112,3 +112,7 @@ def test_dropout_follows_the_seed_and_rests_in_evaluation():
 
 def test_a_rate_next_to_one_leaves_no_infinity():
     assert CountedDropout(0.9999999)(torch.ones(4, 4)).isfinite().all()
+
+
+def test_a_dropout_of_everything_leaves_nothing():
+    assert not CountedDropout(1.0).train()(torch.ones(10**5)).any()

@@ -81,7 +81,7 @@ class Forms:
         return self._affine[norm.name]
 
     def rows(self, layer: Conv | Linear, norm: BatchNorm | None, *, threads: int) -> Form:
-        """The matrix (outputs, inputs) of a linear layer; float32 is the caller's own memory, else half or a quarter."""
+        """The matrix (outputs, inputs) of a linear layer; float32 is the caller's own memory, others a copy."""
         key = _key(layer, norm)
         if key not in self._rows:
             bias = self.bias(layer, norm)

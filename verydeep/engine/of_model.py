@@ -19,7 +19,7 @@ from verydeep.backends import pytorch, refusals
 from verydeep.engine.choose import Choice, choose
 from verydeep.engine.engine import Engine
 from verydeep.engine.values import values
-from verydeep.spec import BatchNorm, Linear, Network
+from verydeep.spec import BatchNorm, Linear, Network, walk
 from verydeep.weights.fit import shapes
 
 Print: TypeAlias = tuple[object, ...]  # what is compared of a tensor
@@ -27,9 +27,10 @@ Print: TypeAlias = tuple[object, ...]  # what is compared of a tensor
 
 @dataclass(slots=True)
 class _Kept:
-    """An engine, and what the model's weights were when the engine read them."""
+    """An engine, where the model's weights lie, and what they were when the engine packed them."""
 
     engine: Engine
+    places: dict[str, Print]
     prints: dict[str, Print] = field(default_factory=dict)
 
 
@@ -97,34 +98,47 @@ def _written(network: Network) -> str:
 
 def _engine(model: nn.Module, taps: tuple[str, ...]) -> Engine:
     """The kept engine, if the weights that these layers need are still the same; otherwise a new one."""
-    tensors = pytorch.tensors(model)
-    prints = {name: _print(tensors[name]) for name in _packed(pytorch.network_of(model), taps)}
+    network, tensors = pytorch.network_of(model), pytorch.tensors(model)
+    needed, in_place = _needed(network, taps), _used_in_place(network)
+    places = {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in tensors.items()}
+    prints = {name: _print(tensors[name]) for name in needed if name not in in_place}
     kept = _kept.get(model)
-    if kept is None or any(kept.prints.get(name, found) != found for name, found in prints.items()):
-        kept = _kept[model] = _Kept(Engine.of(model))
+    if kept is None or _has_changed(kept, {name: places[name] for name in needed}, prints):
+        kept = _kept[model] = _Kept(Engine.of(model), places)
     kept.prints.update(prints)
     return kept.engine
 
 
+def _has_changed(kept: _Kept, places: dict[str, Print], prints: dict[str, Print]) -> bool:
+    """Whether a weight lies elsewhere now, or has other numbers than those that were packed."""
+    is_elsewhere = any(kept.places[name] != place for name, place in places.items())
+    return is_elsewhere or any(kept.prints.get(name, found) != found for name, found in prints.items())
+
+
 @lru_cache(maxsize=64)
-def _packed(network: Network, taps: tuple[str, ...]) -> tuple[str, ...]:
-    """What these layers need that an engine copies: all but the weights of linear layers without batch norm."""
-    needed = values(network, taps).computed
-    normalised = {value.reads[0] for value in needed if isinstance(value.layer, BatchNorm)}
-    used_in_place = {
-        f"{value.name}.weight" for value in needed if isinstance(value.layer, Linear) and value.name not in normalised
-    }
-    layers = {value.name for value in needed}
-    return tuple(name for name in shapes(network) if name.partition(".")[0] in layers and name not in used_in_place)
+def _needed(network: Network, taps: tuple[str, ...]) -> tuple[str, ...]:
+    """The arrays of the layers that must be computed for these."""
+    layers = {value.name for value in values(network, taps).computed}
+    return tuple(name for name in shapes(network) if name.partition(".")[0] in layers)
+
+
+@lru_cache(maxsize=16)
+def _used_in_place(network: Network) -> frozenset[str]:
+    """The weights that an engine reads where they are: of linear layers without batch norm."""
+    computed = values(network, [step.layer.name for step in walk(network)]).computed
+    normalised = {value.reads[0] for value in computed if isinstance(value.layer, BatchNorm)}
+    return frozenset(
+        f"{value.name}.weight" for value in computed if isinstance(value.layer, Linear) and value.name not in normalised
+    )
 
 
 def _print(tensor: Tensor) -> Print:
-    """Equal for two looks at a tensor if it is the same memory with the same numbers, but for rounding."""
+    """Equal for two looks at a tensor if nobody has changed its numbers, but for rounding."""
     version = -1 if tensor.is_inference() else tensor._version
     inside = tensor if tensor.ndim < 4 or tensor.is_contiguous() else tensor.permute(0, 2, 3, 1)  # as it lies in memory
     rows = inside.reshape(len(inside), -1)
     product = rows @ _random(rows.shape[1]) if rows.shape[1] > 1 else rows
-    return tensor.data_ptr(), version, tensor.stride(), product.numpy().tobytes()
+    return version, product.numpy().tobytes()
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from verydeep.engine import library
 from verydeep.engine.library import ConvArguments
+from verydeep.errors import VerydeepError
 
 METHOD = 4  # F(4x4, 3x3): a quarter of the multiplications, rounding errors close to those of the direct form
 FEWEST_FILTERS = 64 * 64  # with fewer, the transforms cost what they save
@@ -107,6 +108,7 @@ class _Tiled(torch.autograd.Function):
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[int, int]) -> Tensor:
     """Of x (n, c, h, w) with channels last by weight (k, c, 3, 3) in any order in memory."""
     kernels = library.load()
+    bias = None if bias is None else bias.contiguous()
     n, c, h, w = x.shape
     channels = len(weight)
     y = torch.empty((n, channels, h + 2 * padding[0] - 2, w + 2 * padding[1] - 2), memory_format=torch.channels_last)
@@ -144,4 +146,8 @@ def _notes(size: int) -> Tensor:
 
 def _check(done: int) -> None:
     if done != library.OK:
-        raise RuntimeError(f"a kernel refused a convolution that it should take: code {done}")
+        raise VerydeepError(
+            f"a kernel refuses with {done} a convolution that it should take",
+            code="INTERNAL",
+            hint="This is a fault of verydeep: report it with the network and the size of the images.",
+        )

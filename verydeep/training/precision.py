@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from verydeep.data.batches import Batch, batches
+from verydeep.errors import NumericalError
 from verydeep.processes import Processes
 from verydeep.training.prepare import Prepared
 from verydeep.training.step import take_step
@@ -37,8 +38,12 @@ def settled(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Prepa
 
 def _quicker(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Literal["float32", "bf16"]:
     batch = _batch(prepared)
-    seconds = {name: _seconds(prepared, arrays, batch, precision=name) for name in ("float32", "bf16")}
-    return "bf16" if seconds["float32"] > GAIN * seconds["bf16"] else "float32"
+    float32 = _seconds(prepared, arrays, batch, precision="float32")
+    try:
+        bf16 = _seconds(prepared, arrays, batch, precision="bf16")
+    except NumericalError:  # too few bits for these weights
+        return "float32"
+    return "bf16" if float32 > GAIN * bf16 else "float32"
 
 
 def _seconds(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]], batch: Batch, *, precision: str) -> float:

@@ -2,7 +2,8 @@
 
 A gradient that is not finite must never reach the weights, and the host does not know yet. So the device decides: the
 fused optimisers leave everything as it is where `found_inf` is 1, and once it is 1 it stays 1, until the host reads it
-and stops. What follows a wrong step therefore changes nothing either.
+and stops. What follows a wrong step therefore changes nothing that the optimiser learns. Running averages, the slow
+weights of `Lookahead` among them, may go on; nothing of such a run is saved.
 """
 
 from dataclasses import dataclass

@@ -16,6 +16,7 @@ from verydeep import run_files as files
 from verydeep import spec_json
 from verydeep.data.catalog import is_folder
 from verydeep.durable import write_atomic
+from verydeep.engine import library
 from verydeep.errors import ConfigError
 from verydeep.processes import Processes, joined
 from verydeep.record.environment import environment
@@ -228,6 +229,7 @@ def _circumstances(processes: Processes) -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": processes.device.type,
+        "kernels": "none" if library.why_not() is not None else library.active(),
         "processes": processes.world,
     }
 

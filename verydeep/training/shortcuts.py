@@ -15,12 +15,25 @@ LARGE = 2**18  # weights of a linear layer from which oneDNN's product is worth 
 STEPS = 2**16  # of a dropout rate: each number is decided by 16 random bits
 
 
-def take_shortcuts(model: nn.Sequential) -> nn.Sequential:
-    """`model`, with layers replaced in place by quicker ones that hold the same parameters under the same names."""
+def take_shortcuts(model: nn.Sequential, *, precision: str = "float32") -> nn.Sequential:
+    """`model`, with layers replaced in place by quicker ones that hold the same parameters under the same names.
+
+    `precision` is what the network will compute in: of convolutions only those of "float32" are ours.
+    """
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential):
             _shorten(module)
+    if precision == "float32":
+        _take_tiles(model)
     return model
+
+
+def _take_tiles(model: nn.Sequential) -> None:
+    tiled = [module for module in model.modules() if isinstance(module, nn.Conv2d) and suits(module)]
+    for module in tiled:
+        module.__class__ = TiledConv2d
+    if tiled:
+        share_threads()
 
 
 class RectifiedPool(nn.MaxPool2d):
@@ -42,7 +55,7 @@ class CountedDropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape; the same shape."""
-        if not self.training or not self.p or input.device.type != "cpu":
+        if not self.training or not 1 / STEPS <= self.p < 1 or input.device.type != "cpu":
             return super().forward(input)
         dropped = min(round(self.p * STEPS), STEPS - 1)
         count = input.numel()
@@ -101,9 +114,6 @@ def _shorten(layers: nn.Sequential) -> None:
             setattr(layers, name, CountedDropout(layer.p))
         elif type(layer) is nn.Linear and layer.weight.numel() >= LARGE and _has_onednn():
             layer.__class__ = LargeLinear
-        elif isinstance(layer, nn.Conv2d) and suits(layer):
-            share_threads()
-            layer.__class__ = TiledConv2d
 
 
 def _has_onednn() -> bool:

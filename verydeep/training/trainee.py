@@ -100,7 +100,9 @@ def trainee(network: Network, arrays: Weights, config: Config, processes: Proces
     """The network with its first weights, ready for step 0."""
     if processes.device.type == "cpu":
         keep_large_blocks()
-    model = take_shortcuts(pytorch.build(network, arrays, layout=config.layout)).to(processes.device)
+    model = pytorch.build(network, arrays, layout=config.layout).to(processes.device)
+    if processes.device.type == "cpu":
+        take_shortcuts(model, precision=config.precision)
     learned = _parameters(model)
     for name in still(network, config):
         learned[name].requires_grad_(False)

@@ -43,7 +43,7 @@ inline bool is_kernel(const vd_conv_args &args) {
     if (args.kernel[axis] < 1 || args.stride[axis] < 1 || args.dilation[axis] < 1) return false;
   for (int64_t padding : args.padding)
     if (padding < 0) return false;
-  return args.groups >= 1;
+  return args.groups >= 1 && args.threads >= 1;
 }
 
 inline int unfit(const vd_conv_args &args) {

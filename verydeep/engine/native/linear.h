@@ -106,9 +106,13 @@ inline void to_int8(const float *from, int8_t *to, int64_t inputs, int64_t outpu
   share(threads, outputs, [&](int64_t row, int) {
     const float *weights = from + row * inputs;
     float most = 0;
-    for (int64_t i = 0; i < inputs; i++) most = std::max(most, std::fabs(weights[i]));
-    units[row] = most / 127;
+    bool finite = true;
+    for (int64_t i = 0; i < inputs; i++) {
+      most = std::max(most, std::fabs(weights[i]));
+      finite = finite && weights[i] - weights[i] == 0;
+    }
+    units[row] = finite ? most / 127 : NAN;  // no integer says infinity or NaN: the unit does
     for (int64_t i = 0; i < inputs; i++)
-      to[row * inputs + i] = static_cast<int8_t>(most > 0 ? std::lrintf(weights[i] / most * 127) : 0);
+      to[row * inputs + i] = static_cast<int8_t>(finite && most > 0 ? std::lrintf(weights[i] / most * 127) : 0);
   });
 }

@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -69,7 +70,7 @@ struct Crew {
         const int worker = static_cast<int>(threads.size()) + 1;
         threads.emplace_back([this, worker, seen = call.load()] { wait_and_work(worker, seen); });
       }
-    } catch (const std::system_error &) {
+    } catch (const std::exception &) {  // no thread, or no memory for one
     }
     return std::min(wanted, static_cast<int>(threads.size()));
   }
@@ -88,22 +89,27 @@ struct Crew {
   }
 };
 
+// Work for the threads of an OpenMP runtime: GCC's entry for a parallel region, which calls a function on each of its threads.
+typedef void (*Region)(void (*)(void *), void *, unsigned, unsigned);
+std::atomic<Region> region{nullptr};  // none in a forked child: an OpenMP runtime has no threads there and waits for them
+
 // Never destroyed: its threads wait until the process ends. A forked child has none of them, so it gets a crew of its own.
 std::atomic<Crew *> crew{nullptr};
 
+// The crew, or NULL where there is no memory for one.
 Crew *the_crew() {
   static std::once_flag once;
   std::call_once(once, [] {
-    crew.store(new Crew);
-    pthread_atfork(nullptr, nullptr, [] { crew.store(new Crew); });
+    crew.store(new (std::nothrow) Crew);
+    pthread_atfork(nullptr, nullptr, [] {
+      crew.store(new (std::nothrow) Crew);
+      region.store(nullptr);
+    });
   });
   return crew.load();
 }
 
-// Work for the threads of an OpenMP runtime: GCC's entry for a parallel region, which calls a function on each of its threads.
-typedef void (*Region)(void (*)(void *), void *, unsigned, unsigned);
-std::atomic<Region> region{nullptr};
-
+// A call's work, for such threads.
 struct Work {
   int64_t count;
   void (*body)(void *, int64_t, int);
@@ -120,7 +126,10 @@ struct Work {
 
 }  // namespace
 
-void vd_share_with(void (*parallel)(void (*)(void *), void *, unsigned, unsigned)) { region.store(parallel); }
+void vd_share_with(void (*parallel)(void (*)(void *), void *, unsigned, unsigned)) {
+  the_crew();  // and what a forked child does is settled
+  region.store(parallel);
+}
 
 void vd_share(int threads, int64_t count, void (*body)(void *, int64_t, int), void *context) {
   const int wanted = static_cast<int>(std::min<int64_t>({threads, count, HELPERS - 1})) - 1;
@@ -131,8 +140,8 @@ void vd_share(int threads, int64_t count, void (*body)(void *, int64_t, int), vo
   }
   if (wanted > 0) {
     Crew *here = the_crew();
-    std::unique_lock<std::mutex> lock(here->taken, std::try_to_lock);
-    if (lock.owns_lock()) {
+    if (here && here->taken.try_lock()) {
+      std::lock_guard<std::mutex> lock(here->taken, std::adopt_lock);
       here->count = count;
       here->body = body;
       here->context = context;

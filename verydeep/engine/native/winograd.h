@@ -11,7 +11,8 @@ constexpr int64_t IN_CACHE = 512 << 10;  // bytes of V that one thread keeps nea
 constexpr int64_t TOGETHER = 12 << 20;   // bytes of U from which on it is read once for many tiles, by all threads
 constexpr int64_t LARGEST_V = 24 << 20;  // bytes of V when threads work together
 
-constexpr float NORM = 45000, MOST = 32767;  // NORM^2 < 2^31, with room for rounding
+constexpr float NORM = 45000, MOST = 32767;  // NORM^2 < 2^31, with room for the rounding of a million channels
+constexpr float TINY = 1e-30f;                // a tile whose largest number is below it counts as zeros
 
 // What does not change while a convolution runs. Sizes of memory are counted in units of four bytes.
 template <int M, class Stored> struct Tiling {
@@ -106,23 +107,27 @@ template <int M, class Stored> struct Winograd {
           for (int point = 0; point < POINTS; point++) {
             const exact_lanes value = u[point / SIDE][point % SIDE];
             squares[point / SIDE][point % SIDE] += value * value;
-            most = value > most ? value : -value > most ? -value : most;
+            const exact_lanes size = value < 0.0 ? -value : value;
+            most = (size > most) | (size != size) ? size : most;  // a NaN stays
           }
         }
         for (auto &row : squares)
           for (auto &value : row) square = value > square ? value : square;
         for (int lane = 0; lane < LANES; lane++) {
-          unit[lane] = std::max({std::sqrt(square[lane]) / NORM, most[lane] / MOST, 1e-37});
-          units(packed, c, k)[first + lane] = static_cast<float>(unit[lane]);
+          const bool finite = most[lane] - most[lane] == 0;
+          unit[lane] = finite ? std::max({std::sqrt(square[lane]) / NORM, most[lane] / MOST, 1e-37}) : INFINITY;
+          units(packed, c, k)[first + lane] = finite ? static_cast<float>(unit[lane]) : NAN;
         }
       }
       for (int64_t channel = 0; channel < steps(c) * Stored::TAKES; channel++) {
         transform(channel);
         for (int point = 0; point < POINTS; point++) {
           const exact_lanes value = u[point / SIDE][point % SIDE] / unit;
-          for (int lane = 0; lane < LANES; lane++)
+          for (int lane = 0; lane < LANES; lane++) {
+            const bool counts = !Stored::SCALED || value[lane] == value[lane];  // no integer says NaN: the unit does
             panel[point * plane_elements(c) + Stored::place(channel, column + lane)] =
-                Stored::encode(static_cast<float>(value[lane]));
+                Stored::encode(counts ? static_cast<float>(value[lane]) : 0.0f);
+          }
         }
       }
     });
@@ -191,20 +196,25 @@ template <int M, class Stored> struct Winograd {
   // The tile's numbers as integers, and their unit: NaN if there is none.
   float scale(float *draft, float *v) const {
     const int64_t row = tiling.draft_row(), filled = (tiling.channels + LANES - 1) / LANES * LANES;
-    lanes most = {}, squares = {};
+    lanes most = {};
     for (int64_t point = 0; point < POINTS; point++) {
       if (filled < row) store(draft + point * row + filled, lanes{});
+      for (int64_t c = 0; c < filled; c += LANES) most = larger(most, magnitude(load(draft + point * row + c)));
+    }
+    const float size = any_nan(most) ? NAN : largest(most);
+    const bool finite = size - size == 0, counts = finite && size > TINY;
+    const float share = counts ? 1 / size : 0;  // squares of numbers up to 1 neither overflow nor vanish
+    lanes squares = {};
+    for (int64_t point = 0; point < POINTS; point++) {
       lanes own = {};
       for (int64_t c = 0; c < filled; c += LANES) {
-        const lanes value = load(draft + point * row + c);
+        const lanes value = load(draft + point * row + c) * share;
         own += value * value;
-        most = larger(most, magnitude(value));
       }
       squares = larger(squares, own);  // of each lane the largest: no point's own sum is above the sum of these
     }
-    float unit = std::max(std::sqrt(sum(squares)) / NORM, largest(most) / MOST);
-    const bool finite = unit - unit == 0;
-    const float inverse = finite && unit > 1e-37f ? 1 / unit : 0;
+    const float unit = size * std::max(std::sqrt(sum(squares)) / NORM, 1 / MOST);
+    const float inverse = counts ? 1 / unit : 0;
     for (int64_t point = 0; point < POINTS; point++) {
       int16_t *to = reinterpret_cast<int16_t *>(v + point * tiling.v_plane);
       for (int64_t c = 0; c < row; c += 2 * LANES) {

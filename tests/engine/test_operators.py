@@ -1,0 +1,118 @@
+"""Our kernels as operators of PyTorch: checked by its own checks, compiled whole, exported and run elsewhere."""
+
+import pytest
+import torch
+
+import verydeep as vd
+from tests.engine.nets import ODD, error, images, net, weights
+from verydeep.backends.check import sample_weights
+from verydeep.backends.pytorch import build
+from verydeep.engine import operators
+from verydeep.engine.library import instruction_sets
+from verydeep.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def engine():
+    network = vd.network("vgg11_lrn", input=(3, 64, 48), width=1 / 8, fc=(24, 16), classes=7)
+    return vd.Engine(network, sample_weights(network))
+
+
+@pytest.mark.parametrize(
+    "name", [*ODD, "vgg16_1x1", "vgg13_bn", "alexnet_2012", "nin", "googlenet", "resnet18", "resnet20_cifar", "lenet5"]
+)
+def test_the_module_computes_what_the_engine_does(name):
+    engine, batch = vd.Engine(net(name), weights(name)), torch.tensor(images((2, *net(name).input)))
+    module = engine.module()
+    assert error(module(batch), engine(batch).numpy()) <= 1e-6
+    assert torch.equal(module(batch.contiguous(memory_format=torch.channels_last)), module(batch))
+
+
+def test_an_exported_module_takes_any_batch_and_calls_our_operators(engine, tmp_path):
+    example = (torch.tensor(images((2, 3, 64, 48))),)
+    exported = torch.export.export(engine.module(), example, dynamic_shapes=({0: torch.export.Dim("n")},))
+    called = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
+    assert {f"verydeep.{name}.default" for name in ("conv2d", "linear", "pool2d", "lrn")} <= called
+    assert not [name for name in called if name.startswith(("aten.conv", "aten.linear", "aten.relu"))]
+    torch.export.save(exported, tmp_path / "engine.pt2")
+    again = torch.export.load(tmp_path / "engine.pt2").module()
+    for n in (1, 2, 5):
+        batch = torch.tensor(images((n, 3, 64, 48), seed=n))
+        assert torch.equal(again(batch), engine(batch))
+
+
+def test_the_module_is_compiled_in_one_graph(engine):
+    torch._dynamo.reset()
+    compiled = torch.compile(engine.module(), fullgraph=True, backend="aot_eager")
+    batch = torch.tensor(images((2, 3, 64, 48)))
+    assert torch.equal(compiled(batch), engine(batch))
+
+
+def test_a_dense_network_is_a_module_for_a_size():
+    network = vd.network("vgg11", input=(3, 32, 32), width=1 / 8, fc=(24, 16), classes=7)
+    arrays = sample_weights(network)
+    full = vd.Engine(vd.dense(network), vd.dense_weights(network, arrays))
+    batch = torch.tensor(images((1, 3, 64, 96)))
+    module = full.module((64, 96))
+    assert module(batch).shape == (1, 7, 2, 3)
+    assert torch.equal(module(batch), full(batch))
+    with pytest.raises(ConfigError, match="takes images of 32x32, not of 64x96"):
+        vd.Engine(network, arrays).module((64, 96))
+
+
+def convolution(**changes):
+    """Arguments of `conv2d` for a 3x3 convolution from 3 to 8 channels, with packed weights."""
+    network = vd.Network("n", (3, 12, 10), (vd.Block("b", (vd.conv("c", 8, padding=1), vd.ReLU("r"))),))
+    step = vd.Engine(network, sample_weights(network)).module().steps[0]
+    names = ("channels", "kernel", "stride", "padding", "dilation", "groups", "method", "form", "relu", "pool")
+    given = {name: getattr(step, name) for name in names} | changes
+    x = torch.randn(2, 3, 12, 10)
+    added = given.pop("added", None)
+    return (given.pop("x", x), step.packed, step.bias, added, *given.values())
+
+
+def calls():
+    """Operators with arguments that together reach every branch of theirs."""
+    x = torch.randn(2, 5, 9, 8)
+    return {
+        "conv2d": (operators.conv2d, convolution()),
+        "conv2d last": (operators.conv2d, convolution(x=x[:, :3].contiguous(memory_format=torch.channels_last))),
+        "conv2d sum": (operators.conv2d, convolution(added=torch.randn(2, 8, 12, 10), relu=False)),
+        "linear": (operators.linear, (torch.randn(3, 20), torch.randn(7, 20), torch.randn(7), 7, True)),
+        "linear bf16": (operators.linear, (torch.randn(3, 20), torch.randn(7, 20).bfloat16(), None, 7, False)),
+        "maximum": (operators.pool2d, (x, "max", [3, 2], [2, 2], [1, 0, 0, 1], "ceil")),
+        "whole mean": (operators.pool2d, (x, "average", [], [1, 1], [0, 0, 0, 0], "floor")),
+        "lrn": (operators.lrn, (x, 5, 1e-4, 0.75, 2.0)),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["conv2d", "conv2d last", "conv2d sum", "linear", "linear bf16", "maximum", "whole mean", "lrn"]
+)
+def test_pytorch_finds_nothing_wrong_with_an_operator(name):
+    operator, arguments = calls()[name]
+    assert set(torch.library.opcheck(operator, arguments).values()) == {"SUCCESS"}
+    y = operator(*arguments)
+    assert y.ndim == 2 or y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_convolution_by_name_is_that_of_pytorch():
+    network = vd.Network("n", (3, 12, 10), (vd.Block("b", (vd.conv("c", 8, padding=1), vd.ReLU("r"))),))
+    model, x = build(network, sample_weights(network)), torch.randn(2, 3, 12, 10)
+    arguments = convolution(x=x)
+    assert error(torch.ops.verydeep.conv2d(*arguments), model(x).detach().numpy()) <= 1e-6
+
+
+def test_weights_that_are_packed_for_another_instruction_set_are_refused():
+    other = next(name for name in ("avx512", "avx2", "neon") if name != instruction_sets()[0])
+    with pytest.raises(ConfigError, match=f"these weights are packed for {other}, and .* runs here") as refused:
+        operators.conv2d(*convolution(form=f"{other} float32"))
+    assert refused.value.code == "ISA-UNAVAILABLE"
+
+
+def test_half_precision_weights_are_half_as_large_in_the_module(engine):
+    half = vd.Engine(engine.network, sample_weights(engine.network), precision="bf16")
+    batch = torch.tensor(images((2, 3, 64, 48)))
+    assert error(half.module()(batch), half(batch).numpy()) <= 1e-6
+    (fc, *_), (small, *_) = ([step for step in one.module().steps if hasattr(step, "rows")] for one in (engine, half))
+    assert fc.rows.nbytes == 2 * small.rows.nbytes
