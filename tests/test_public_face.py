@@ -62,7 +62,7 @@ def test_no_name_is_hidden_by_a_module_of_the_package():
     script = """
 import pkgutil, importlib, verydeep as vd
 for found in pkgutil.walk_packages(vd.__path__, "verydeep."):
-    if found.name != "verydeep.__main__":
+    if not found.name.rpartition(".")[2].startswith("_"):  # __main__; the kernels only look like one
         try:
             importlib.import_module(found.name)
         except ModuleNotFoundError as error:  # MXNet has an environment of its own, and ncnn is nobody's dependency

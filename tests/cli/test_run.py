@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -76,6 +77,18 @@ def test_evaluate_gives_fractions_and_the_same_as_the_training_found(verydeep, d
     for format in ("text", "markdown"):
         text = verydeep("evaluate", digits_run, "--format", format).out
         assert f"top-1 {found['top1']:.4f}, top-5 {found['top5']:.4f} (micro, over 360 images)" in text
+
+
+def test_evaluate_and_predict_say_which_engine_ran(verydeep, refused, digits_run, in_an_empty_folder):
+    write_digits(in_an_empty_folder, count=1)
+    for words in (("evaluate", digits_run), ("predict", digits_run, ".")):
+        asked = verydeep(*words, "--engine", "pytorch")
+        assert re.fullmatch(r"engine: pytorch float32, \d+ threads?\n", asked.err)
+        assert (
+            json.loads(verydeep(*words, "--engine", "pytorch", "--format", "json").out)["engine"] == "pytorch float32"
+        )
+        assert verydeep(*words).err.startswith("engine: ")
+        assert "--engine" in refused(*words, "--engine", "onnx", code=2)
 
 
 def test_evaluate_writes_to_a_file_and_knows_three_splits(verydeep, digits_run, in_an_empty_folder):

@@ -4,15 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.engine.nets import error, images, net, weights
 from verydeep.engine import library
 from verydeep.engine.choose import choose, ready
 from verydeep.errors import ConfigError
+from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.predict import predict
+from verydeep.families.vgg import vgg
+from verydeep.preprocessing import Preprocessing
+from verydeep.run import Run
+from verydeep.settings.config import Config
+from verydeep.weights.initial import initial
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 def test_auto_is_ours_on_a_cpu_with_vector_instructions(monkeypatch):
@@ -36,7 +47,7 @@ def test_on_a_gpu_pytorch_computes_and_ours_is_refused():
         "pytorch float32 cuda:1",
         "it computes on the CPU, not on cuda:1",
     )
-    with pytest.raises(ConfigError, match="cannot run here: it computes on the CPU, not on cuda:1. pytorch can;"):
+    with pytest.raises(ConfigError, match=r"cannot run here: it computes on the CPU, not on cuda:1\. pytorch can;"):
         choose("verydeep", device="cuda:1")
 
 
@@ -65,6 +76,32 @@ def test_both_engines_give_the_same_logits():
             ready(choose(name), net("nin"), weights("nin"))(batch).numpy() for name in ("verydeep", "pytorch")
         )
     assert 0 < error(ours, theirs) <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A column for the digits that nobody has trained, with its preprocessing."""
+    network = vgg(((1, 4), (1, 8)), input=(1, 8, 8), classes=10, fc=())
+    preprocessing = Preprocessing(1, (8, 8), None, "center", (100.0,), (80.0,), "grey")
+    return Run(Path("run"), Config(), network, initial(network), preprocessing, tuple("0123456789"), (), {})
+
+
+def test_an_evaluation_says_which_engine_gave_its_numbers(run):
+    ours, theirs = (evaluate(run, "digits", engine=name) for name in ("auto", "pytorch"))
+    assert (ours.engine, theirs.engine) == (choose().name, "pytorch float32")
+    assert ours.to_json()["engine"] == ours.engine
+    assert abs(ours.loss - theirs.loss) <= 1e-5
+    with pytest.raises(ConfigError, match="there is no engine 'onnx'"):
+        evaluate(run, "digits", engine="onnx")  # type: ignore[arg-type]
+
+
+def test_predictions_of_both_engines_agree(run, tmp_path):
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "digit.png")
+    (ours,), (theirs,) = (predict(run, [tmp_path], engine=name) for name in ("auto", "pytorch"))
+    assert ours.classes == theirs.classes
+    assert np.allclose(ours.confidences, theirs.confidences, rtol=1e-4)
+    with pytest.raises(ConfigError, match="there is no engine 'onnx'"):
+        predict(run, [tmp_path], engine="onnx")  # type: ignore[arg-type]
 
 
 def forced(isa: str) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,11 @@ import verydeep as vd
 from tests.engine.nets import error, net, weights
 from verydeep.backends.check import TOLERANCE
 from verydeep.engine import library, of_model
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, WeightsError
 
 NAME = "vgg13_bn"
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def with_a_hook(model: nn.Sequential) -> None:
 
 
 def with_another_module(model: nn.Sequential) -> None:
-    model.get_submodule("block1").relu1_1 = nn.GELU()
+    model.get_submodule("block1").relu1_1 = nn.GELU().eval()
 
 
 def with_another_forward(model: nn.Sequential) -> None:
@@ -162,3 +164,42 @@ def test_where_the_kernels_cannot_run_pytorch_does(model, images, monkeypatch):
     assert of_model.choose_for(model, images).reason == "the kernels were not compiled"
     expected = vd.features(model, images, "fc8", engine="pytorch")["fc8"]
     assert torch.equal(vd.features(model, images, "fc8")["fc8"], expected)
+
+
+def test_a_replaced_linear_weight_is_seen_and_so_is_a_change_of_a_transposed_one(model, images):
+    layer = model.get_submodule("head.fc7")
+    check(model, images, "fc8")
+    layer.weight = nn.Parameter(0.5 * layer.weight.detach())
+    check(model, images, "fc8")
+    layer.weight = nn.Parameter(layer.weight.detach().t().contiguous().t())
+    check(model, images, "fc8")
+    with torch.no_grad():
+        layer.weight *= -1
+    check(model, images, "fc8")
+    layer.weight.data.neg_()  # which PyTorch does not count
+    check(model, images, "fc8")
+
+
+def test_a_linear_weight_of_which_rows_are_gone_is_refused(model, images):
+    check(model, images, "fc8")
+    layer = model.get_submodule("head.fc8")
+    layer.weight.data = layer.weight.data[:-1]  # at the same place, in the same order
+    with pytest.raises(WeightsError, match=r"fc8\.weight"):
+        vd.features(model, images, "fc8")
+
+
+def test_a_linear_weight_whose_memory_is_read_in_another_order_is_seen(images):
+    network = vd.network("vgg11", input=(3, 32, 32), width=1 / 8, fc=(24, 24), classes=10)
+    model = vd.build(network, backend="pytorch", seed=0).eval()
+    batch = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    check(model, batch, "fc8")
+    layer = model.get_submodule("head.fc7")
+    layer.weight.data = layer.weight.data.t()  # a square one: the same memory, shape and numbers
+    check(model, batch, "fc8")
+
+
+def test_running_statistics_in_another_precision_stay_with_pytorch(model, images):
+    norm = model.get_submodule("block1.bn1_1")
+    norm.running_mean = norm.running_mean.double()
+    choice = of_model.choose_for(model, images)
+    assert (choice.engine, choice.reason) == ("pytorch", "the model is not float32")

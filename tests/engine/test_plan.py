@@ -134,6 +134,15 @@ def test_a_map_of_one_pixel_is_flat_as_it_is():
     assert said(plan(small(*head), "flat", "mean")) == ["pool mean"]
 
 
+def test_a_vector_that_is_made_of_a_part_of_a_wider_map_has_a_buffer_of_its_own():
+    wide = branch("wide", (), (conv("other", 2, kernel=1),))
+    both = branch("both", (wide, Flatten("flat1")), (Flatten("flat2"),))
+    net = small(conv("conv", 3, kernel=1), both, input=(4, 1, 1))
+    found = plan(net, "flat2", "both")
+    assert "planes flat2" in said(found)
+    check_reads(found, n=2)
+
+
 def test_the_maps_of_column_d_take_the_memory_of_its_largest_map_and_little_more():
     largest = 64 * 224 * 224
     assert largest < plan(network("D")).size < 1.3 * largest
@@ -171,6 +180,7 @@ def check_reads(found: Plan, *, n: int) -> None:
             where(step.writes, memory, n=n)[...] = number
     for output in found.outputs.values():
         assert found.offsets[output.buffer] is None
+        assert found.sizes[output.buffer] == np.prod(output.shape)
         assert apart[output.buffer].all()
 
 

@@ -27,7 +27,7 @@ def test_every_step_has_its_meaning_in_pytorch(name):
 @pytest.mark.usefixtures("no_kernels")
 def test_what_falls_back_is_marked():
     engine = vd.Engine(net("lenet5"), weights("lenet5"))
-    assert str(engine.describe((3, 1, 28, 28), "tanh1")[0]) == "conv1: pytorch, 3x6x28x28"
+    assert str(engine.describe((3, 1, 28, 28), "tanh1")[0]) == "conv1: pytorch, 3x1x28x28"
 
 
 def test_a_library_that_is_not_there_is_said_in_one_line(monkeypatch, tmp_path):

@@ -49,24 +49,37 @@ def as_module(network: Network, forms: Forms, *, method: Method) -> nn.Module:
     return Steps(
         [_module(step, shapes[step.reads[0]], forms, method) for step in fused],
         reads=[tuple(numbers[name] for name in names) for names in reads],
+        channels=network.input[0],
     )
 
 
 @final
 class Steps(nn.Module):
-    """Modules one after another, each of which reads some of the values before it; value 0 is the images."""
+    """Modules one after another, each of which reads some of the values before it; value 0 is the images.
 
-    def __init__(self, steps: Sequence[nn.Module], *, reads: Sequence[tuple[int, ...]]) -> None:
+    A value is dropped behind the last step that reads it: in memory are those that are still needed.
+    """
+
+    def __init__(self, steps: Sequence[nn.Module], *, reads: Sequence[tuple[int, ...]], channels: int) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(steps)
-        self.reads = list(reads)
+        self.steps, self.reads, self.channels = nn.ModuleList(steps), list(reads), channels
+        last = {value: step for step, values in enumerate(self.reads) for value in values}
+        self.drops = [tuple(value for value in last if last[value] == step) for step in range(len(self.reads))]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, c, h, w) to what the last step gives."""
-        values = [images]
-        for step, reads in zip(self.steps, self.reads, strict=True):
-            values.append(step(*[values[number] for number in reads]))
-        return values[-1]
+        """(n, c, h, w) to what the last step gives.
+
+        Raises:
+            ConfigError: code ENGINE-IMAGES; the images are not float32 on the CPU, or of another shape.
+        """
+        if images.ndim != 4 or images.shape[1] != self.channels:
+            raise operators.refused(f"images are (n, {self.channels}, height, width), not {tuple(images.shape)}")
+        values = {0: images}
+        for number, (step, reads, drops) in enumerate(zip(self.steps, self.reads, self.drops, strict=True)):
+            values[number + 1] = step(*[values[read] for read in reads])
+            for drop in drops:
+                del values[drop]
+        return values[len(self.steps)]
 
 
 @final
@@ -109,7 +122,9 @@ class Product(nn.Module):
     def __init__(self, fused: Fused, form: Form, *, bias: Tensor | None) -> None:
         super().__init__()
         rows = as_tensor(form.array.view("int16") if form.type == BFLOAT16 else form.array)
-        self.register_buffer("rows", rows.view(torch.bfloat16) if form.type == BFLOAT16 else rows, persistent=False)
+        if form.type == BFLOAT16:
+            rows = rows.view(torch.bfloat16).view(fused.shape[0], -1)
+        self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
         self.shape, self.relu = fused.shape, fused.has_relu
 

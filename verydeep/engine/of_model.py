@@ -5,7 +5,7 @@ description, and whether the weights that were packed are still the same: PyTorc
 not those through `.data`, so each weight's product with fixed random numbers is compared too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -30,7 +30,7 @@ class _Kept:
     """An engine, where the model's weights lie, and what they were when the engine packed them."""
 
     engine: Engine
-    places: dict[str, Print]
+    places: Mapping[str, Print]
     prints: dict[str, Print] = field(default_factory=dict)
 
 
@@ -66,18 +66,19 @@ def _why_not(model: nn.Module, images: Tensor) -> str | None:
     network = pytorch.network_of(model)
     if type(images) is not Tensor or images.dtype != torch.float32 or images.ndim != 4:
         return "the images are no float32 tensor (n, channels, height, width)"
-    if any(tensor.device.type != "cpu" for tensor in (images, *model.parameters())):
-        return "the images or the model are not on the CPU"
     if images.requires_grad:
         return "the images want gradients"
     if any(module.training for module in model.modules()):
         return "the model is in train mode"
-    if any(tensor.dtype != torch.float32 for tensor in model.parameters()):
-        return "the model is not float32"
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return "PyTorch is told to compute in another way"
     if _is_watched(model) or repr(model) != _written(network):
         return "the model is no longer what verydeep.build gave: a module or a hook was added"
+    tensors = pytorch.tensors(model).values()
+    if any(tensor.device.type != "cpu" for tensor in (images, *tensors)):
+        return "the images or the model are not on the CPU"
+    if any(tensor.dtype != torch.float32 for tensor in tensors):
+        return "the model is not float32"
     return None
 
 
@@ -100,8 +101,10 @@ def _engine(model: nn.Module, taps: tuple[str, ...]) -> Engine:
     """The kept engine, if the weights that these layers need are still the same; otherwise a new one."""
     network, tensors = pytorch.network_of(model), pytorch.tensors(model)
     needed, in_place = _needed(network, taps), _used_in_place(network)
-    places = {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in tensors.items()}
-    prints = {name: _print(tensors[name]) for name in needed if name not in in_place}
+    places: dict[str, Print] = {
+        name: (tensor.data_ptr(), tensor.stride(), tensor.shape) for name, tensor in tensors.items()
+    }
+    prints = {name: _print(tensors[name]) for name in needed if name not in in_place or _was_copied(tensors[name])}
     kept = _kept.get(model)
     if kept is None or _has_changed(kept, {name: places[name] for name in needed}, prints):
         kept = _kept[model] = _Kept(Engine.of(model), places)
@@ -109,7 +112,7 @@ def _engine(model: nn.Module, taps: tuple[str, ...]) -> Engine:
     return kept.engine
 
 
-def _has_changed(kept: _Kept, places: dict[str, Print], prints: dict[str, Print]) -> bool:
+def _has_changed(kept: _Kept, places: Mapping[str, Print], prints: Mapping[str, Print]) -> bool:
     """Whether a weight lies elsewhere now, or has other numbers than those that were packed."""
     is_elsewhere = any(kept.places[name] != place for name, place in places.items())
     return is_elsewhere or any(kept.prints.get(name, found) != found for name, found in prints.items())
@@ -130,6 +133,12 @@ def _used_in_place(network: Network) -> frozenset[str]:
     return frozenset(
         f"{value.name}.weight" for value in computed if isinstance(value.layer, Linear) and value.name not in normalised
     )
+
+
+def _was_copied(tensor: Tensor) -> bool:
+    """Whether an engine cannot read a matrix where it lies, as a transposed one."""
+    flags = tensor.detach().numpy().flags
+    return not (flags.c_contiguous and flags.aligned)
 
 
 def _print(tensor: Tensor) -> Print:

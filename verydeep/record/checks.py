@@ -178,7 +178,8 @@ def _kernels() -> Finding:
     if why is not None:
         return Finding("kernels", "warn", f"{why}; networks run through PyTorch", fix)
     others = ", ".join(name for name in library.instruction_sets() if name != library.active())
-    detail = f"{library.active()} on {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    detail = f"{library.active()} on {threads} thread{'s' if threads > 1 else ''}"
     return Finding("kernels", "ok", f"{detail}; {library.VARIABLE} may choose {others}" if others else detail)
 
 

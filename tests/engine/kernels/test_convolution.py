@@ -246,3 +246,36 @@ def test_the_fastest_method_is_one_that_takes_the_shape(kernels, case):
     method = kernels.vd_conv_method(ctypes.byref(arguments(case)))
     assert (method, case.type) in FORMS
     agree(kernels, replace(case, method=method, pool=case.pool if method in WINOGRAD else NO_POOL))
+
+
+@each_form
+def test_weights_are_packed_alike_in_whatever_order_they_lie(kernels, method, type):
+    case = Convolution(c=19, k=37, method=method, type=type)
+    weights = numbers(case).weights
+    wanted = packed(kernels, case, weights).values.tobytes()
+    record = ctypes.byref(arguments(case))
+    orders = {"channels last": (0, 2, 3, 1), "inputs first": (1, 0, 2, 3), "windows first": (2, 3, 0, 1)}
+    for name, order in orders.items():
+        lying = np.ascontiguousarray(weights.transpose(order)).transpose(np.argsort(order))
+        assert strided(kernels, case, record, lying) == wanted, name
+    assert strided(kernels, case, record, np.ascontiguousarray(weights[:, :, ::-1, ::-1])[:, :, ::-1, ::-1]) == wanted
+
+
+def strided(kernels, case, record, weights):
+    """What is packed of an array's own memory."""
+    space = Buffer((1, 1, 1, -(-kernels.vd_conv_packed_bytes(case.c, case.k, record) // 4)))
+    strides = (ctypes.c_int64 * 4)(*(stride // 4 for stride in weights.strides))
+    first = weights.__array_interface__["data"][0]
+    assert kernels.vd_conv_pack_strided(first, strides, case.c, case.k, record, space.pointer()) == OK
+    space.check()
+    return space.values.tobytes()
+
+
+@pytest.mark.parametrize("method", WINOGRAD)
+def test_an_addition_before_a_pool_is_refused(kernels, method):
+    map_to_add = holding(np.zeros((1, 8, 8, 4), np.float32))
+
+    def with_addition(made):
+        made.add, made.add_pixel = map_to_add.pointer(), 4
+
+    assert called(kernels, Convolution(method=method, pool=POOL_FLOOR), change=with_addition) == UNSUPPORTED

@@ -10,6 +10,7 @@ from tests.engine.kernels.references import bfloat16, widened
 from verydeep.engine.library import BFLOAT16, FLOAT32, OK
 
 ERROR = 2e-6  # of the largest output; the weights are those that are stored
+INT8 = 3
 drawn = settings(deadline=None, max_examples=25)
 
 
@@ -132,3 +133,52 @@ def test_every_bfloat16_and_the_ties_between_them_round_as_they_should(kernels):
     numbers = ~np.isnan(values)
     assert (found[numbers] == bfloat16(values)[numbers]).all()
     assert np.isnan(widened(found[~numbers])).all()
+
+
+def rows_of_int8(kernels, weights, *, threads=2):
+    """The memory that vd_to_int8 writes, and what it says there: integers and the unit of each row."""
+    outputs, inputs = weights.shape
+    size = kernels.vd_int8_bytes(inputs, outputs)
+    space = Buffer((1, 1, 1, -(-size // 4)))
+    kernels.vd_to_int8(row(weights, shift=1).pointer(), space.pointer(), inputs, outputs, threads)
+    space.check()
+    units = space.values.ravel()[-outputs:]
+    return space, space.values.ravel().view(np.int8)[: weights.size].reshape(weights.shape), units
+
+
+@drawn
+@given(
+    n=st.integers(0, 20),
+    inputs=st.one_of(st.integers(1, 70), st.integers(1, 3000)),
+    outputs=st.integers(1, 100),
+    relu=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_any_product_of_int8_rows_is_that_of_the_numbers_they_stand_for(kernels, n, inputs, outputs, relu, seed):
+    draw = np.random.default_rng(seed)
+    x, bias = draw.standard_normal((n, inputs), np.float32), draw.standard_normal(outputs, np.float32)
+    weights = draw.standard_normal((outputs, inputs), np.float32) * draw.lognormal(0, 3, (outputs, 1)).astype(
+        np.float32
+    )
+    space, integers, units = rows_of_int8(kernels, weights)
+    meant = integers * units[:, None].astype(np.float64)
+    assert (np.abs(meant - weights) <= 0.5001 * units[:, None]).all()
+    assert (np.abs(weights).max(1) <= 127.001 * units).all()
+    y = Buffer((1, 1, n, outputs))
+    given_x, given_bias = row(x, shift=2), row(bias, shift=3)
+    pointers = (given_x.pointer(), space.pointer(), given_bias.pointer(), y.pointer())
+    assert kernels.vd_linear(*pointers, n, inputs, outputs, INT8, relu, 2) == OK
+    y.check()
+    wanted = x.astype(np.float64) @ meant.T + bias
+    size = np.sqrt(x.astype(np.float64) ** 2 @ meant.T**2 + bias**2).max(0, initial=0)  # of each output: rows differ
+    off = np.abs(y.values[0, 0] - (np.maximum(wanted, 0) if relu else wanted))
+    assert (off <= ERROR * np.maximum(size, np.abs(wanted).max(0, initial=0))).all()
+
+
+def test_a_row_of_zeros_and_a_row_that_is_not_finite_keep_their_meaning_as_int8(kernels):
+    weights = np.ones((3, 5), np.float32)
+    weights[0], weights[1, 2] = 0, np.inf
+    _, integers, units = rows_of_int8(kernels, weights)
+    assert (integers[0] * units[0] == 0).all()
+    assert np.isnan(integers[1] * units[1]).all()
+    assert (integers[2] * units[2] == 1).all()
