@@ -107,9 +107,7 @@ def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_ot
     found, window = convolved(kernels, case, values), reached(case, values)
     ordinary = replace(values, x=np.where(np.isfinite(values.x), values.x, 0))
     assert np.abs(found[~window] - y[~window]).max(initial=0.0) <= bound(case) * expected(case, ordinary)[1]
-    if (
-        type == FLOAT32 and method not in WINOGRAD
-    ):  # a weight that is rounded may change its sign, and an infinity with it
+    if type == FLOAT32 and method not in WINOGRAD:  # a rounded weight may change an infinity with its sign
         assert (np.isnan(found) == np.isnan(y)).all()
         assert (found[np.isinf(y)] == y[np.isinf(y)]).all()
         assert np.isfinite(found[np.isfinite(y)]).all()
