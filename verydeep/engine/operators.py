@@ -15,7 +15,7 @@ from torch import Tensor
 
 from verydeep.engine import library
 from verydeep.engine.calls import convolution
-from verydeep.engine.library import Map
+from verydeep.engine.tensors import fill, map_of, notes_of
 from verydeep.errors import ConfigError, VerydeepError
 from verydeep.spec import Conv, Pool, Signal
 
@@ -74,15 +74,15 @@ def conv2d(
         x, packed, bias, added, channels, kernel, stride, padding, dilation, groups, method, form, relu, pool
     )
     x, packed, bias = _channels_last(x), packed.contiguous(), _contiguous(bias)
-    _fill(arguments.x, x)
-    _fill(arguments.y, y)
+    fill(arguments.x, x)
+    fill(arguments.y, y)
     if added is not None:
         added = _channels_last(added)
         arguments.add, arguments.add_pixel = added.data_ptr(), added.shape[1]
     arguments.method, arguments.type, arguments.relu, arguments.pool = method, _type(form), int(relu), POOLS[pool]
     arguments.weights, arguments.bias = packed.data_ptr(), _pointer(bias)
     arguments.workspace_bytes = kernels.vd_conv_workspace_bytes(ctypes.byref(arguments))
-    notes = torch.empty(max(arguments.workspace_bytes, 1), dtype=torch.uint8)  # PyTorch begins on a cache line
+    notes = notes_of(max(arguments.workspace_bytes, 1))
     arguments.workspace = notes.data_ptr()
     _check(kernels.vd_conv(arguments), "conv2d")
     return y
@@ -177,7 +177,7 @@ def pool2d(
     pairs = (kernel or x.shape[2:], stride, (padding[0], padding[2]))
     windows = ((ctypes.c_int64 * 2)(*pair) for pair in pairs)
     kind = library.MAXIMUM if pooling == "max" else library.MEAN
-    _check(library.load().vd_pool(_map(x), _map(y), kind, *windows, torch.get_num_threads()), "pool2d")
+    _check(library.load().vd_pool(map_of(x), map_of(y), kind, *windows, torch.get_num_threads()), "pool2d")
     return y
 
 
@@ -200,7 +200,7 @@ def lrn(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     """
     y = _lrn_fake(x, size, alpha, beta, k)
     x = _channels_last(x)
-    _check(library.load().vd_lrn(_map(x), _map(y), size, alpha, beta, k, torch.get_num_threads()), "lrn")
+    _check(library.load().vd_lrn(map_of(x), map_of(y), size, alpha, beta, k, torch.get_num_threads()), "lrn")
     return y
 
 
@@ -301,16 +301,6 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
-
-
-def _map(x: Tensor) -> Map:
-    return _fill(Map(), x)
-
-
-def _fill(map: Map, x: Tensor) -> Map:
-    map.data, map.pixel = x.data_ptr(), x.shape[1]
-    map.n, map.c, map.h, map.w = x.shape
-    return map
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

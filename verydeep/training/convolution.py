@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from verydeep.engine import library
+from verydeep.engine.calls import convolution
 from verydeep.engine.library import ConvArguments
+from verydeep.engine.tensors import fill, notes_of
 from verydeep.errors import VerydeepError
+from verydeep.spec import Conv
 
 METHOD = 4  # F(4x4, 3x3): a quarter of the multiplications, rounding errors close to those of the direct form
 FEWEST_FILTERS = 64 * 64  # with fewer, the transforms cost what they save
@@ -116,7 +119,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[
     reference = ctypes.byref(arguments)
     packed = torch.empty(kernels.vd_conv_packed_bytes(c, channels, reference), dtype=torch.uint8)
     _check(kernels.vd_conv_pack_strided(weight.data_ptr(), _strides(weight), c, channels, reference, packed.data_ptr()))
-    notes = _notes(kernels.vd_conv_workspace_bytes(reference))
+    notes = notes_of(kernels.vd_conv_workspace_bytes(reference))
     arguments.weights, arguments.bias = packed.data_ptr(), None if bias is None else bias.data_ptr()
     arguments.workspace, arguments.workspace_bytes = notes.data_ptr(), notes.numel()
     _check(kernels.vd_conv(reference))
@@ -124,24 +127,17 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[
 
 
 def _arguments(x: Tensor, y: Tensor, *, padding: tuple[int, int]) -> ConvArguments:
-    arguments = ConvArguments()
-    for map, tensor in ((arguments.x, x), (arguments.y, y)):
-        n, c, h, w = tensor.shape
-        map.data, map.n, map.h, map.w, map.c, map.pixel = tensor.data_ptr(), n, h, w, c, c
     top, left = padding
-    arguments.kernel[:], arguments.stride[:], arguments.dilation[:] = (3, 3), (1, 1), (1, 1)
-    arguments.padding[:] = (top, top, left, left)
-    arguments.groups, arguments.method, arguments.type = 1, METHOD, library.FLOAT32
-    arguments.threads = torch.get_num_threads()
+    layer = Conv("conv", y.shape[1], (3, 3), padding=((top, top), (left, left)))
+    arguments = convolution(layer, threads=torch.get_num_threads())
+    fill(arguments.x, x)
+    fill(arguments.y, y)
+    arguments.method, arguments.type = METHOD, library.FLOAT32
     return arguments
 
 
 def _strides(weight: Tensor) -> Any:
     return (ctypes.c_int64 * 4)(*weight.stride())
-
-
-def _notes(size: int) -> Tensor:
-    return torch.empty(size, dtype=torch.uint8)  # PyTorch begins on a cache line
 
 
 def _check(done: int) -> None:
