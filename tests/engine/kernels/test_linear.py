@@ -140,7 +140,8 @@ def rows_of_int8(kernels, weights, *, threads=2):
     outputs, inputs = weights.shape
     size = kernels.vd_int8_bytes(inputs, outputs)
     space = Buffer((1, 1, 1, -(-size // 4)))
-    kernels.vd_to_int8(row(weights, shift=1).pointer(), space.pointer(), inputs, outputs, threads)
+    given = row(weights, shift=1)
+    kernels.vd_to_int8(given.pointer(), space.pointer(), inputs, outputs, threads)
     space.check()
     units = space.values.ravel()[-outputs:]
     return space, space.values.ravel().view(np.int8)[: weights.size].reshape(weights.shape), units
