@@ -19,7 +19,8 @@ def rounded(kernels, values, *, shift=0, threads=2):
     space = floats(values.size // 2 + 1 + shift)
     to = space.view(np.uint16)[2 * shift :]
     around = np.delete(to.copy(), np.s_[: values.size])
-    kernels.vd_to_bfloat16(row(values, shift=shift).pointer(), to.ctypes.data, values.size, threads)
+    given = row(values, shift=shift)
+    kernels.vd_to_bfloat16(given.pointer(), to.ctypes.data, values.size, threads)
     assert (np.delete(to, np.s_[: values.size]) == around).all(), "written behind the values"
     return to[: values.size].copy()
 
