@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verydeep.errors import DataError, NumericalError
-from verydeep.evaluation.metrics import BINS, Evaluation, calibration_error, from_json, interval, measure, most_confused
+from verydeep.evaluation.metrics import (
+    BINS,
+    Evaluation,
+    Member,
+    calibration_error,
+    from_json,
+    interval,
+    measure,
+    most_confused,
+)
 
 
 def names(count):
@@ -174,6 +184,24 @@ def test_an_evaluation_survives_json(case):
     assert again == found
     assert isinstance(again, Evaluation)
     assert hash(again) == hash(found)
+
+
+def test_an_evaluation_of_several_runs_survives_json():
+    run = Member("run-001", "dense", (256, 384, 512), flip=True)
+    found = replace(measure(np.eye(2), np.array([0, 1]), classes=names(2)), protocol="dense", runs=(run, run))
+    assert from_json(json.loads(json.dumps(found.to_json()))) == found
+    record = found.to_json()
+    del record["runs"][1]["flip"]
+    with pytest.raises(DataError, match="missing or unknown keys: flip"):
+        from_json(record)
+
+
+def test_a_record_from_before_there_were_protocols_is_a_centre_crop():
+    found = measure(np.eye(2), np.array([0, 1]), classes=names(2))
+    new = ("engine", "protocol", "scales", "flip", "runs")
+    old = {key: value for key, value in found.to_json().items() if key not in new}
+    assert from_json(old) == found
+    assert (found.protocol, found.scales, found.flip, found.runs) == ("center", (), False, ())
 
 
 def test_json_of_another_kind_is_refused_by_its_keys():

@@ -76,11 +76,21 @@ def decode(
             upright = UPRIGHT.get(_orientation(image), np.asarray)
             return np.ascontiguousarray(upright(pixels))
     except Exception as error:  # hostile bytes make Pillow raise nearly anything: a list of classes would have holes
-        raise DataError(
-            f"cannot read the image {shown(source)}: {reason(error)}",
-            code="IMAGE-UNREADABLE",
-            hint="Replace or remove it.",
-        ) from error
+        raise _unreadable(source, error) from error
+
+
+def size_of(source: Path | str) -> tuple[int, int]:
+    """Height and width of the image as the file's header tells them, before any orientation; no pixel is unpacked.
+
+    Raises:
+        DataError: code IMAGE-UNREADABLE, as for `decode`.
+    """
+    try:
+        with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
+            _check_size(image)
+            return image.height, image.width
+    except Exception as error:  # as above
+        raise _unreadable(source, error) from error
 
 
 def shown(source: Path | str | bytes | BinaryIO) -> str:
@@ -98,6 +108,12 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _unreadable(source: Path | str | bytes | BinaryIO, error: Exception) -> DataError:
+    return DataError(
+        f"cannot read the image {shown(source)}: {reason(error)}", code="IMAGE-UNREADABLE", hint="Replace or remove it."
+    )
 
 
 @contextmanager

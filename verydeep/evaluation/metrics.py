@@ -30,6 +30,16 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A run, and the protocol by which it was tested; see `verydeep.evaluation.protocol`."""
+
+    run: str  # its folder, or the model's file
+    protocol: str
+    scales: tuple[int, ...]  # smallest sides in pixels; (): each image at its own size
+    flip: bool  # with mirror images
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What one pass over labelled samples gives; fractions, never percent."""
 
@@ -42,12 +52,18 @@ class Evaluation:
     per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]  # row: the true class; column: the predicted one; samples
     engine: str | None = None  # that computed the scores, as `verydeep.engine.choose` names it
+    protocol: str = "center"  # by which the first run was tested, or the only one
+    scales: tuple[int, ...] = ()  # its scales; () where nobody wrote them down, or each image kept its own size
+    flip: bool = False  # whether its mirror images counted
+    runs: tuple[Member, ...] = ()  # whose posteriors were averaged; () where there was one run alone
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers, strings and None, for `json.dumps`."""
         record = asdict(self)
         record["per_class"] = list(record["per_class"])
         record["confusion"] = [list(row) for row in self.confusion]
+        record["scales"] = list(self.scales)
+        record["runs"] = [{**entry, "scales": list(entry["scales"])} for entry in record["runs"]]
         return record
 
 
@@ -63,13 +79,18 @@ class Confusion:
 
 def from_json(value: dict[str, Any]) -> Evaluation:
     """The record that `to_json` wrote; DataError where keys are missing or unknown."""
-    value = {"engine": None, **value}  # records from before there were engines
+    # Records from before there were engines, and protocols.
+    value = {"engine": None, "protocol": "center", "scales": [], "flip": False, "runs": [], **value}
     difference = sorted({field.name for field in fields(Evaluation)} ^ set(value))
+    for entry in value["runs"]:
+        difference += sorted({field.name for field in fields(Member)} ^ set(entry))
     if difference:
         raise DataError(f"an evaluation has missing or unknown keys: {', '.join(difference)}", code="EVAL-RECORD")
     classes = tuple(ClassMetrics(**entry) for entry in value["per_class"])
     confusion = tuple(tuple(row) for row in value["confusion"])
-    return Evaluation(**{**value, "per_class": classes, "confusion": confusion})
+    runs = tuple(Member(**{**entry, "scales": tuple(entry["scales"])}) for entry in value["runs"])
+    rest = {"per_class": classes, "confusion": confusion, "scales": tuple(value["scales"]), "runs": runs}
+    return Evaluation(**{**value, **rest})
 
 
 def measure(logits: NDArray[Any], labels: NDArray[Any], *, classes: tuple[str, ...]) -> Evaluation:

@@ -66,7 +66,7 @@ def predict(
             raise ConfigError(f"{option} must be 1 or more, got {value}", code="OPTION-VALUE")
     if not sources:
         raise DataError("no images are given", code="SOURCE-NONE", hint="Name files, folders or patterns as '*.png'.")
-    waiting = iter(dict.fromkeys(path for source in sources for path in _files(str(source))))
+    waiting = iter(dict.fromkeys(path for source in sources for path in files_of(str(source))))
     classes = run.named()
     compute = ready(choose(engine), run.network, run.weights, layout=(run.settings or Config()).layout)
     predictions: list[Prediction] = []
@@ -128,7 +128,7 @@ def _said(prediction: Prediction) -> Iterable[str]:
     return (f"{shown(name)} {confidence:.1%}" for name, confidence in pairs)
 
 
-def _files(source: str) -> list[str]:
+def files_of(source: str) -> list[str]:
     """The paths that one source stands for, written as the user wrote it; an existing name is never a pattern."""
     name = shown(source)[:LONGEST] or "an empty name"
     if source == "-":

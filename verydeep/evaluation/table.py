@@ -1,6 +1,7 @@
 """An evaluation as text: the headline numbers, a line for each class, and the classes most often confused."""
 
 from verydeep.evaluation.metrics import Evaluation, most_confused
+from verydeep.evaluation.protocol import said
 from verydeep.report import grid
 
 HEADER = ("class", "images", "precision", "recall", "F1")
@@ -28,6 +29,16 @@ def _headline(evaluation: Evaluation) -> tuple[str, ...]:
         f"top-1 {evaluation.top1:.4f}, top-5 {evaluation.top5:.4f} (micro, over {evaluation.count:,} images)",
         f"mean recall {evaluation.macro_recall:.4f} (macro, over classes)",
         f"cross-entropy {evaluation.loss:.4f} nats, expected calibration error {evaluation.ece:.4f}",
+        *_tested(evaluation),
+    )
+
+
+def _tested(evaluation: Evaluation) -> tuple[str, ...]:
+    """The protocol; where several runs were fused, a line for each of them."""
+    if not evaluation.runs:
+        return (f"protocol: {said(evaluation.protocol, scales=evaluation.scales, flip=evaluation.flip)}",)
+    return tuple(
+        f"fused: {one.run} by {said(one.protocol, scales=one.scales, flip=one.flip)}" for one in evaluation.runs
     )
 
 

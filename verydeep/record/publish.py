@@ -10,6 +10,7 @@ import numpy.typing as npt
 from verydeep.data.split import Split
 from verydeep.durable import write_atomic
 from verydeep.evaluation.metrics import Evaluation, measure
+from verydeep.evaluation.protocol import protocol_for
 from verydeep.record.card import write_card
 from verydeep.record.gallery import worst
 from verydeep.record.page import write_report
@@ -27,10 +28,13 @@ def publish(folder: Path, split: Split, logits: npt.NDArray[np.float32], *, spli
         split_name: "test" or "validation".
         engine: What computed the logits.
     """
-    evaluation = replace(measure(logits, split.labels, classes=split.classes), engine=engine)
+    run = open_run(folder)
+    evaluation = replace(
+        measure(logits, split.labels, classes=split.classes), engine=engine, scales=protocol_for(run).scales
+    )
     result = {**read_record(folder / RESULT), "split": split_name, "evaluation": evaluation.to_json()}
     write_atomic(folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
-    run = open_run(folder)
+    run = replace(run, result=result)
     write_report(run, evaluation=evaluation, mistakes=worst(split, logits), split_name=split_name)
     write_card(run, evaluation=evaluation, split_name=split_name)
     return evaluation

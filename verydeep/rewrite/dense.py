@@ -60,12 +60,20 @@ def dense(network: Network) -> Network:
             blocks.append(Block(block.name, tuple(layers)))
     if unread != (1, 1):
         raise SpecError(f"{network.name}: no Linear reads the map of {unread[0]}x{unread[1]} that Flatten made flat")
-    if tuple(blocks) == network.blocks:
+    if is_dense(network):
         raise SpecError(
             f"{network.name} has nothing to turn: no Flatten, no Linear and no pool over the whole map",
             hint="It takes larger images as it is.",
         )
     return replace(network, name=f"{network.name}_dense", blocks=tuple(blocks))
+
+
+def is_dense(network: Network) -> bool:
+    """Whether there is nothing to turn: the network takes larger images as it is, and `dense` refuses it."""
+    return not any(
+        isinstance(step.layer, Flatten | Linear) or (isinstance(step.layer, Pool) and step.layer.kernel is None)
+        for step in walk(network)
+    )
 
 
 def dense_weights(network: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
