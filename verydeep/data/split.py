@@ -116,24 +116,29 @@ def hold_out(split: S, *, fraction: float, seed: int) -> tuple[S, S]:
     Every class gives its share; what rounding leaves over goes to the classes that lost most by it, so that the
     held-out part has round(fraction * n) images where that is possible. One image of each class stays behind.
     """
+    held = held_out(split.labels, fraction=fraction, seed=seed, of=split.name)
+    part = take(split, np.flatnonzero(held))
+    return take(split, np.flatnonzero(~held)), replace(part, name=f"{split.name} (held out)")
+
+
+def held_out(labels: NDArray[np.int64], *, fraction: float, seed: int, of: str) -> NDArray[np.bool_]:
+    """Which of the images with these labels [n] are held out, as in `hold_out`; `of` names them in errors."""
     if not 0 <= fraction < 1:
         raise ConfigError(f"the held-out fraction must lie in [0, 1), got {fraction}", code="CONFIG-VALUE")
-    counts = np.bincount(split.labels, minlength=len(split.classes))
+    counts = np.bincount(labels)
     quota = _quota(counts, fraction=fraction)
     if fraction > 0 and not quota.any():
-        classes = len(split.classes)
         raise DataError(
-            f"{split.name}: holding out {fraction:g} of {len(split)} images in {classes} classes gives none",
+            f"{of}: holding out {fraction:g} of {len(labels)} images in {np.count_nonzero(counts)} classes gives none",
             code="DATA-TOO-FEW",
             hint="Give more images per class or a larger fraction.",
         )
-    keys = bits(seed, stream="hold out", epoch=0, indices=np.arange(len(split)), count=1)[:, 0]
-    order = np.lexsort((keys, split.labels))  # class by class, shuffled inside each
-    rank = np.arange(len(split)) - np.repeat(np.cumsum(counts) - counts, counts)
-    held = np.zeros(len(split), dtype=bool)
-    held[order] = rank < quota[split.labels[order]]
-    part = take(split, np.flatnonzero(held))
-    return take(split, np.flatnonzero(~held)), replace(part, name=f"{split.name} (held out)")
+    keys = bits(seed, stream="hold out", epoch=0, indices=np.arange(len(labels)), count=1)[:, 0]
+    order = np.lexsort((keys, labels))  # class by class, shuffled inside each
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    held = np.zeros(len(labels), dtype=bool)
+    held[order] = rank < quota[labels[order]]
+    return held
 
 
 def _quota(counts: NDArray[np.int64], *, fraction: float) -> NDArray[np.int64]:
