@@ -37,8 +37,15 @@ def duration(seconds: float) -> str:
 
 
 def amount(count: int) -> str:
-    """A large number as ``289 k``, ``2.38 M`` or ``15.5 G``."""
-    for least, unit, letter in ((999_500_000, 10**9, "G"), (999_500, 10**6, "M"), (10_000, 10**3, "k")):
+    """A large number as ``289 k``, ``2.38 M``, ``15.5 G``, and so on to ``4.31 E``."""
+    for least, unit, letter in (
+        (999_500 * 10**12, 10**18, "E"),
+        (999_500 * 10**9, 10**15, "P"),
+        (999_500 * 10**6, 10**12, "T"),
+        (999_500_000, 10**9, "G"),
+        (999_500, 10**6, "M"),
+        (10_000, 10**3, "k"),
+    ):
         if count >= least:
             return f"{count / unit:.3g} {letter}"
     return f"{count:,}"
@@ -59,7 +66,19 @@ def data_name(config: Config) -> str:
 def settings(config: Config) -> dict[str, Any]:
     """The settings without places on the machine of the one who trained: what reproduces a run elsewhere."""
     shown = {key: value for key, value in config.model_dump(mode="json").items() if key != "data_root"}
-    return shown | {"data": data_name(config), "grow_from": config.grow_from.name if config.grow_from else None}
+    runs = {"grow_from": config.grow_from, "start_from": config.start_from}
+    return shown | {"data": data_name(config), **{key: path.name if path else None for key, path in runs.items()}}
+
+
+def beginning(config: Config) -> str:
+    """Where the first weights came from, in a sentence; empty where they were drawn."""
+    if config.start_from is not None:
+        return f"It began with all the weights of `{config.start_from.name}`."
+    if config.grow_from is not None:
+        return (
+            f"Its first four convolutions and its fully connected layers began as those of `{config.grow_from.name}`."
+        )
+    return ""
 
 
 def preprocessing_words(preprocessing: Preprocessing) -> str:
