@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from tests.training.tiny import trained
 from verydeep.cli.described import AS_IT_IS, described
 from verydeep.errors import ConfigError, WeightsError
-from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.evaluate import evaluate
 from verydeep.evaluation.predict import predict
 from verydeep.run import Run, open_run
 from verydeep.training.session import resume

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from verydeep import extras
 from verydeep.errors import ConfigError
-from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.evaluate import evaluate
 from verydeep.evaluation.predict import Prediction
 from verydeep.evaluation.predict import predict as predict_images
 from verydeep.run import Run, open_run
@@ -14,7 +14,7 @@ from verydeep.settings.recipes import resolve
 from verydeep.spec import Network
 from verydeep.training import session
 
-_DECIDED = ("net", "arch", "batch_norm", "width", "fc", "dropout")  # by a network that is given ready-made
+_DECIDED = ("net", "arch", "batch_norm", "blocks", "width", "fc", "dropout")  # by a network that is given ready-made
 
 __all__ = ["evaluate", "predict", "push", "resume", "train"]
 

@@ -73,7 +73,7 @@ def test_every_loop_trains_and_says_its_loss(layout, precision):
 def test_our_loop_can_be_measured_with_every_recipe(pretended, name):
     bench_training(recipes=[name], batch=4, calls=1)
     small = {**pretended["entered"][0].job["config"], "arch": "1x4", "net": None, "fc": [], "size": None, "scale": None}
-    small |= {"batch_norm": small["batch_norm"], "whiten": False, "width": 1.0}
+    small |= {"batch_norm": small["batch_norm"], "blocks": None, "whiten": False, "width": 1.0}
     job = {**pretended["entered"][0].job, "config": small, "shape": [1, 8, 8], "threads": 1}
     assert np.isfinite(training_side.ours(job).call())
 
@@ -121,9 +121,10 @@ def test_of_another_precision_the_books_float32_takes_part_too(pretended):
     assert pretended["entered"][-1].job["layout"] == "channels_first"
 
 
-def test_all_recipes_are_measured_one_after_another(pretended):
+def test_all_recipes_but_those_of_minutes_a_step_are_measured_one_after_another(pretended):
     found = bench_training(recipes=(), calls=1)
-    assert list(dict.fromkeys(row.recipe for row in found.rows)) == list(RECIPES)
+    measured = [name for name in RECIPES if not name.startswith("paper")]
+    assert list(dict.fromkeys(row.recipe for row in found.rows)) == measured
     json.dumps(found.to_json())
 
 

@@ -53,7 +53,7 @@ def _bad_values() -> list[object]:
     cases = []
     for field in Config.model_fields:
         annotation = Config.model_fields[field].annotation
-        if annotation is bool or field in ("data", "data_root", "device", "grow_from"):
+        if annotation is bool or field in ("data", "data_root", "device", "grow_from", "start_from"):
             continue  # these are looked up when the data, the device or the run is opened; see below
         values = HOSTILE | NUMBERS if _is_number(field) else HOSTILE
         cases += [pytest.param(field, value, id=f"{field} {name}") for name, value in values.items()]
@@ -63,7 +63,7 @@ def _bad_values() -> list[object]:
 def test_every_field_is_covered():
     fields = {case.values[0] for case in _bad_values()}
     flags = {field for field in Config.model_fields if Config.model_fields[field].annotation is bool}
-    assert fields | flags | {"data", "data_root", "device", "grow_from"} == set(Config.model_fields)
+    assert fields | flags | {"data", "data_root", "device", "grow_from", "start_from"} == set(Config.model_fields)
     assert {field for field in fields if not _is_number(field)} == {
         *NAMES,
         *(field for field in fields if get_origin(Config.model_fields[field].annotation) is Literal),
@@ -152,13 +152,20 @@ def test_settings_that_cannot_both_be_meant_are_refused_with_both_sides(refused,
         (["--device", "cuda:99"], 2, "device 'cuda:99' is not here. Devices found: cpu"),
         (["--device", "x" * 10_000], 2, "is not here. Devices found: cpu"),
         (["--grow-from", "nowhere"], 2, "nowhere is no run"),
+        (["--start-from", "nowhere"], 2, "nowhere is no run"),
+        (["--recipe", "laptop-48", "--data", "digits"], 2, "Give --start-from RUN"),
     ],
 )
 def test_what_does_not_fit_the_data_or_the_machine_is_refused_before_anything_is_made(refused, words, code, said):
     assert said in refused("train", *words, code=code)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if DATASETS[name].classes is not None and name != "digits"])
+EMBEDDED = ("digits", "synthetic")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in DATASETS if DATASETS[name].classes is not None and name not in EMBEDDED]
+)
 def test_missing_data_names_the_file_the_folders_and_both_ways_out(refused, name):
     line = refused("train", name, "--data-root", "/no/such/place", code=3)
     assert "error[DATA-MISSING]" in line

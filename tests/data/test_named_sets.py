@@ -64,7 +64,7 @@ def test_nothing_is_downloaded_unless_asked_for(tmp_path, monkeypatch):
         raise AssertionError("a download was started")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    for name in ("mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "imagenet"):
+    for name in ("mnist", "fashion-mnist", "cifar10", "cifar10-jpeg", "cifar100", "folder", "imagenet"):
         with pytest.raises(DataError):
             load(name, split="train", root=tmp_path)
 

@@ -13,7 +13,7 @@ from tests.engine.nets import error, images, net, weights
 from verydeep.engine import library
 from verydeep.engine.choose import choose, ready
 from verydeep.errors import ConfigError
-from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.evaluate import evaluate
 from verydeep.evaluation.predict import predict
 from verydeep.families.vgg import vgg
 from verydeep.preprocessing import Preprocessing

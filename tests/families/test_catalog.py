@@ -98,5 +98,11 @@ def test_half_the_width_is_still_a_network(name: str):
     assert network(name, width=0.5).output.shape == network(name).output.shape
 
 
+def test_blocks_are_an_option_of_the_columns_alone():
+    assert network("D", blocks=3, width=0.5) == CATALOG["vgg16"](blocks=3, width=0.5)
+    with pytest.raises(ConfigError, match="resnet18 has no option 'blocks'"):
+        network("resnet18", blocks=3)
+
+
 def test_dropout_and_hidden_layers_reach_the_network():
     assert network("alexnet", fc=(10,), dropout=0.1) == CATALOG["alexnet"](fc=(10,), dropout=0.1)

@@ -300,6 +300,36 @@ def test_three_blocks_are_followed_by_fc4():
     ]
 
 
+FIRST_THREE = {  # convolutions, and the parameters of three blocks at half the width on 28x28 pixels, fc 256 twice
+    "A": ("conv1_1 conv2_1 conv3_1 conv3_2", 604_362),
+    "B": ("conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2", 650_538),
+    "C": ("conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2 conv3_3", 667_050),
+    "D": ("conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2 conv3_3", 798_122),
+    "E": ("conv1_1 conv1_2 conv2_1 conv2_2 conv3_1 conv3_2 conv3_3 conv3_4", 945_706),
+    "shallow": ("conv1_1 conv2_1 conv3_1", 622_154),
+}
+
+
+@pytest.mark.parametrize("letter", FIRST_THREE)
+def test_the_first_blocks_of_a_column_keep_the_names_of_their_layers(letter: str):
+    thin = column(letter, blocks=3, width=0.5, fc=(256, 256), classes=10, input=(3, 28, 28))
+    expected, total = FIRST_THREE[letter]
+    assert [layer.name for layer in convolutions(thin)] == expected.split()
+    assert names(thin)[-8:] == ["flatten", "fc6", "relu6", "drop6", "fc7", "relu7", "drop7", "fc8"]
+    assert next(step for step in walk(thin) if step.layer.name == "fc6").before.shape == (1152,)  # 3x3 of 128
+    assert parameters(thin) == total
+
+
+def test_three_blocks_of_net_c_end_in_the_1x1():
+    assert [layer.kernel for layer in convolutions(column("C", blocks=3))][-1] == (1, 1)
+
+
+@pytest.mark.parametrize("blocks", [0, 6, -1])
+def test_a_column_has_five_blocks(blocks: int):
+    with pytest.raises(SpecError, match=rf"has 5 blocks; it cannot begin with {blocks} of them"):
+        column("A", blocks=blocks)
+
+
 def test_dropout_follows_both_hidden_layers_at_one_half():
     found = [step.layer for step in walk(column("D")) if isinstance(step.layer, Dropout)]
     assert found == [Dropout("drop6", 0.5), Dropout("drop7", 0.5)]

@@ -11,7 +11,7 @@ import yaml
 
 from tests.hub.fake_hub import TOKEN, FakeHub, Repository, git_hash
 from verydeep.errors import ConfigError, VerificationError, WeightsError
-from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.evaluate import evaluate
 from verydeep.hub.pull import pull
 from verydeep.hub.push import push
 from verydeep.run import Run, open_run

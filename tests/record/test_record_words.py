@@ -50,6 +50,9 @@ def test_seconds_are_written_as_one_reads_a_clock(seconds, text):
         (2_379_008, "2.38 M"),
         (138_357_544, "138 M"),
         (15_470_264_320, "15.5 G"),
+        (999_500_000_000, "1 T"),
+        (2_030_000_000_000_000, "2.03 P"),
+        (4_310_000_000_000_000_000, "4.31 E"),
     ],
 )
 def test_large_numbers_have_three_digits(count, text):
@@ -60,6 +63,7 @@ def test_settings_hide_where_things_are():
     shown = settings(Config(data="/home/someone/photos", data_root="/home/someone", grow_from="/home/someone/run-1"))
     assert (shown["data"], shown["grow_from"]) == ("photos", "run-1")
     assert "someone" not in str(shown)
+    assert settings(Config(start_from="/home/someone/run-2"))["start_from"] == "run-2"
     assert settings(Config())["data"] == "digits"
 
 

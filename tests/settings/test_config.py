@@ -159,4 +159,62 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_name():
 def test_an_arch_is_convolutions_x_channels(arch):
     with pytest.raises(ConfigError, match="CONVSxCHANNELS"):
         checked({"arch": arch})
-    assert Config(arch="1x16,2x32").blocks() == ((1, 16), (2, 32))
+    assert Config(arch="1x16,2x32").arch_blocks() == ((1, 16), (2, 32))
+
+
+def test_the_paper_recipe_has_the_numbers_of_section_3_1():
+    config = resolve({"data": "imagenet", "recipe": "paper"})
+    assert (config.net, config.size, config.scale, config.epochs) == ("D", 224, (256, 256), 74)
+    assert (config.batch, config.lr, config.momentum, config.weight_decay) == (256, 1e-2, 0.9, 5e-4)
+    assert (config.schedule, config.factor, config.drops, config.last_plateau) == ("plateau", 0.1, 3, "ends")
+    assert (config.crop, config.flip, config.color, config.normalize) == ("random", True, 0.1, "mean")
+    assert (config.decayed, config.dropout, config.nesterov, config.smoothing) == ("all", None, False, 0.0)
+
+
+def test_the_chain_of_the_paper_changes_s_and_the_rate_and_nothing_else():
+    for name, scale, small in (("paper-384", (384, 384), (48, 48)), ("paper-jitter", (256, 512), (32, 64))):
+        config = recipe(name)
+        assert config == recipe("paper").updated(recipe=name, scale=scale, lr=1e-3)
+        assert recipe(name.replace("paper", "laptop").replace("384", "48")).scale == small
+    for name in ("laptop-48", "laptop-jitter"):
+        changed = {"recipe", "scale", "lr", "epochs"}
+        same = set(Config.model_fields) - changed
+        assert recipe(name).model_dump(include=same) == recipe("laptop").model_dump(include=same)
+
+
+def test_the_laptop_scale_has_an_eighth_of_the_papers_pixels():
+    for large, small in (("paper", "laptop"), ("paper-384", "laptop-48"), ("paper-jitter", "laptop-jitter")):
+        of_paper, of_laptop = recipe(large), recipe(small)
+        assert of_paper.size == 8 * (of_laptop.size or 0)
+        assert of_paper.scale == tuple(8 * side for side in of_laptop.scale or ())
+
+
+def test_every_column_is_as_thin_as_the_laptop_recipes_own():
+    own = recipe("laptop")
+    for name in ("A", "A-LRN", "B", "C", "E", "shallow", "vgg13_bn"):
+        config = resolve({"recipe": "laptop", "net": name})
+        assert (config.net, config.blocks, config.width, config.fc) == (name, 3, own.width, own.fc)
+    assert resolve({"recipe": "laptop"}).flip is True  # the data set of the recipe counts, not that of no recipe
+    other = resolve({"recipe": "laptop", "net": "lenet5"})
+    assert (other.blocks, other.width, other.fc) == (None, 1.0, None)
+    assert resolve({"recipe": "photographs", "net": "D"}).width == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"grow_from": "run-a"}, "start_from run-256 gives all weights, and grow_from run-a some"),
+        ({"whiten": True}, "start_from run-256 gives all weights, and whiten"),
+        ({"logit_scale": 0.5}, "start_from run-256 gives all weights, and logit_scale 0.5"),
+    ],
+)
+def test_a_run_has_one_beginning(settings, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        resolve({"net": "D", "start_from": "somewhere/run-256", **settings})
+    assert caught.value.code == "OPTIONS-DISAGREE"
+
+
+def test_blocks_are_those_of_a_named_net():
+    with pytest.raises(ConfigError, match="blocks 3 belongs to net, and there is none") as caught:
+        resolve({"arch": "1x16,2x32", "blocks": 3})
+    assert caught.value.code == "OPTIONS-DISAGREE"

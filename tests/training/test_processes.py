@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import numpy as np
 import pytest
 
-from verydeep.evaluation.center import evaluate
+from verydeep.evaluation.evaluate import evaluate
 from verydeep.run import open_run
 
 SCRIPT = Path(__file__).with_name("two_processes.py")

@@ -31,6 +31,7 @@ class NetworkOptions:
         Parameter(help="Hidden fully connected features (VGG, AlexNet); 0: one linear layer.", consume_multiple=True),
     ] = None
     dropout: Annotated[float | None, Parameter(help="Rate of every dropout layer.")] = None
+    blocks: Annotated[int | None, WHOLE, Parameter(help="First so many blocks of a column of Table 1.")] = None
 
 
 AS_IT_IS = NetworkOptions()
@@ -56,6 +57,7 @@ def described(name: str, options: NetworkOptions) -> Network:
         width=options.width,
         fc=() if options.fc == (0,) else options.fc,
         dropout=options.dropout,
+        blocks=options.blocks,
     )
 
 

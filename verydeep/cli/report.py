@@ -17,7 +17,7 @@ def run(
     Args:
         run: The folder that `verydeep train` wrote.
     """
-    from verydeep.evaluation.center import logits, unseen
+    from verydeep.evaluation.evaluate import logits, unseen
     from verydeep.processes import speaks
     from verydeep.record.publish import publish
     from verydeep.run import open_run

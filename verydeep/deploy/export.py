@@ -18,7 +18,7 @@ from verydeep.deploy.quantise import CALIBRATION, EVALUATION, LEAST_AGREEMENT, C
 from verydeep.deploy.verify import COUNT, Array, Checked, FromPixels, check, check_finite_like, from_pixels, model_of
 from verydeep.durable import disk_errors, sync_folder, unfinished_folder
 from verydeep.errors import ConfigError
-from verydeep.evaluation.center import labelled, unseen
+from verydeep.evaluation.evaluate import labelled, unseen
 from verydeep.run import Run, open_run
 
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # how file systems say that they have no hard links

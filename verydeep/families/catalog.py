@@ -75,6 +75,7 @@ def network(
     width: float | None = None,
     fc: tuple[int, ...] | None = None,
     dropout: float | None = None,
+    blocks: int | None = None,
 ) -> Network:
     """The network of this name, the paper's or the usual one: "D", "vgg16", "D_bn", "vgg16_bn", "resnet50".
 
@@ -85,13 +86,21 @@ def network(
         width: Factor on the channels of the convolutions; None is 1.
         fc: Features of the hidden fully connected layers (VGG and AlexNet); () is a single linear layer.
         dropout: Rate of every dropout layer, where the network has them.
+        blocks: The first so many blocks of a column of Table 1.
 
     Raises:
         ConfigError: no network has this name, or it has no such option.
         SpecError: the options give a network that cannot exist.
     """
     known = resolve(name)
-    options = {"input": input, "classes": classes, "width": width, "fc": fc, "dropout": dropout}
+    options = {
+        "input": input,
+        "classes": classes,
+        "width": width,
+        "fc": fc,
+        "dropout": dropout,
+        "blocks": blocks,
+    }
     given = {option: value for option, value in options.items() if value is not None}
     accepted = inspect.signature(CATALOG[known]).parameters
     for option in given:

@@ -23,6 +23,7 @@ class Column:
 CHANNELS = (64, 128, 256, 512, 512)  # of the five blocks, in every column
 FC = (4096, 4096)  # features of fc6 and fc7
 DROPOUT = 0.5  # after each of them (section 3.1)
+FIRST_FC = len(CHANNELS) + 1  # fc6, in a column of fewer blocks too: what a layer is called does not depend on depth
 
 COLUMNS = {
     "A": Column(((3,), (3,), (3, 3), (3, 3), (3, 3))),
@@ -79,6 +80,7 @@ def vgg(
         dropout=dropout,
         batch_norm=batch_norm,
         lrn=False,
+        first_fc=len(stages) + 1,
         name=name,
     )
 
@@ -92,19 +94,26 @@ def column(
     fc: tuple[int, ...] = FC,
     dropout: float = DROPOUT,
     batch_norm: bool = False,
+    blocks: int = len(CHANNELS),
     name: str = "",
 ) -> Network:
-    """A column of Table 1: "A", "A-LRN", "B", "C", "D", "E", or "shallow" of section 4.1; the rest as in `vgg`."""
+    """A column of Table 1: "A", "A-LRN", "B", "C", "D", "E", or "shallow" of section 4.1; the rest as in `vgg`.
+
+    `blocks`, the first so many of its five, makes it one for small images; its layers keep their names, fc6 too.
+    """
+    if not 1 <= blocks <= len(CHANNELS):
+        raise SpecError(f"a column of Table 1 has {len(CHANNELS)} blocks; it cannot begin with {blocks} of them")
     record = COLUMNS[letter]
     stages = zip(record.kernels, (scaled(channels, width) for channels in CHANNELS), strict=True)
     return _network(
-        tuple(stages),
+        tuple(stages)[:blocks],
         input=input,
         classes=classes,
         fc=fc,
         dropout=dropout,
         batch_norm=batch_norm,
         lrn=record.lrn,
+        first_fc=FIRST_FC,
         name=name or f"vgg_{letter}",
     )
 
@@ -118,6 +127,7 @@ def _network(
     dropout: float,
     batch_norm: bool,
     lrn: bool,
+    first_fc: int,
     name: str,
 ) -> Network:
     height, width = input[-2:]
@@ -131,7 +141,7 @@ def _network(
         else:
             left_out.append(f"pool{number} is left out: its 2x2 window does not fit the {height}x{width} map")
         blocks.append(Block(f"block{number}", layers))
-    blocks.append(Block("head", tuple(_head(len(stages) + 1, fc, classes, dropout))))
+    blocks.append(Block("head", tuple(_head(first_fc, fc, classes, dropout))))
     return Network(name, input, tuple(blocks), source=SOURCE, notes=tuple(left_out))
 
 
@@ -157,7 +167,7 @@ def _halve(number: int) -> Layer:
 
 
 def _head(number: int, fc: tuple[int, ...], classes: int, dropout: float) -> Iterator[Layer]:
-    """The fully connected layers, numbered on from the convolutional blocks: fc6, fc7, fc8."""
+    """The fully connected layers, numbered from `number` on: fc6, fc7, fc8."""
     yield Flatten("flatten")
     for features in fc:
         yield Linear(f"fc{number}", features)

@@ -7,7 +7,16 @@ import yaml
 
 from verydeep.durable import write_atomic
 from verydeep.evaluation.metrics import Evaluation, interval, most_confused
-from verydeep.record.words import commands, data_name, duration, folder_name, machine, percent, preprocessing_words
+from verydeep.record.words import (
+    beginning,
+    commands,
+    data_name,
+    duration,
+    folder_name,
+    machine,
+    percent,
+    preprocessing_words,
+)
 from verydeep.report.grid import markdown, markdown_text
 from verydeep.report.table import summary
 from verydeep.report.words import plural, sizes
@@ -138,8 +147,9 @@ for prediction in vd.predict({folder_name(run)!r}, ["image.png"]):
 def _training(run: Run) -> str:
     again = commands(run)[0][1]
     facts = "\n".join(f"- {name}: {markdown_text(text)}" for name, text in machine(run))
+    began = beginning(run.config)
     return (
         f"Recipe `{run.config.recipe}`, seed {run.config.seed}, {plural(len(run.history), 'epoch')}, "
-        f"{duration(run.result['seconds'])} of training. `{CONFIG}` has every setting, `{REPORT}` the curves "
-        f"and the mistakes. Again:\n\n```sh\n{again}\n```\n\n{facts}"
+        f"{duration(run.result['seconds'])} of training. {f'{began} ' if began else ''}`{CONFIG}` has "
+        f"every setting, `{REPORT}` the curves and the mistakes. Again:\n\n```sh\n{again}\n```\n\n{facts}"
     )

@@ -19,6 +19,10 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield f"net {config.net} and arch {config.arch} are two networks", "Give --net or --arch."
     if config.net is not None and config.batch_norm:
         yield f"batch_norm belongs to arch, and net is {config.net}", "Name a network that has it: --net vgg11_bn."
+    if config.blocks is not None and config.net is None:
+        yield f"blocks {config.blocks} belongs to net, and there is none", "Give --net, a column of Table 1."
+    if config.start_from is not None:
+        yield from _second_beginnings(config, f"start_from {config.start_from.name} gives all weights")
     if config.accumulate > config.batch:
         pieces = f"accumulate {config.accumulate} is more pieces than the images of batch {config.batch}"
         yield pieces, "Give --accumulate that is at most --batch."
@@ -42,3 +46,13 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"patience {config.patience} needs validation images, and val is 0", "Give --val 0.1."
         if config.schedule == "plateau":
             yield "schedule plateau needs validation images, and val is 0", "Give --val 0.1."
+
+
+def _second_beginnings(config: Config, gives: str) -> Iterator[tuple[str, str]]:
+    """What else would decide the first weights, which `gives` says are a run's."""
+    if config.grow_from is not None:
+        yield f"{gives}, and grow_from {config.grow_from.name} some", "Give --start-from or --grow-from."
+    if config.whiten:
+        yield f"{gives}, and whiten would take the first kernels from the images", "Add --no-whiten."
+    if config.logit_scale != 1.0:
+        yield f"{gives}, and logit_scale {config.logit_scale:g} would shrink the last layer", "Give --logit-scale 1."

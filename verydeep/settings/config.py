@@ -54,6 +54,9 @@ class Config(BaseModel):
     batch_norm: Annotated[bool, NETWORK] = Field(
         default=False, description="With --arch: batch norm after each convolution."
     )
+    blocks: Annotated[Annotated[int, Field(ge=1, le=5)] | None, NETWORK] = Field(
+        default=None, description="First so many blocks of --net, a column of Table 1."
+    )
     width: Annotated[float, Field(gt=0.0, le=64.0), NETWORK] = Field(
         default=1.0, description="Factor on the convolutions' channels."
     )
@@ -130,6 +133,9 @@ class Config(BaseModel):
     plateau: Annotated[Positive, OPTIMISATION] = Field(
         default=3, description="Epochs without a better validation accuracy before a drop (plateau)."
     )
+    last_plateau: Annotated[Literal["goes-on", "ends"], OPTIMISATION] = Field(
+        default="goes-on", description="What the plateau after the last drop does to the run."
+    )
     patience: Annotated[Count, OPTIMISATION] = Field(
         default=0, description="Stop after so many epochs without a better validation; 0: never."
     )
@@ -160,6 +166,9 @@ class Config(BaseModel):
     )
     grow_from: Annotated[Path | None, NETWORK] = Field(
         default=None, description="A run of net A whose layers start this net (section 3.1)."
+    )
+    start_from: Annotated[Path | None, NETWORK] = Field(
+        default=None, description="A run whose weights, all of them, this one begins with."
     )
 
     seed: Annotated[int, Field(ge=0, lt=2**32), MAIN] = Field(default=0, description="Of everything drawn at random.")
@@ -221,7 +230,7 @@ class Config(BaseModel):
         """The record as the text of `config.yaml`; `sources.from_yaml` gives back an equal one."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
-    def blocks(self) -> tuple[tuple[int, int], ...]:
+    def arch_blocks(self) -> tuple[tuple[int, int], ...]:
         """`arch` as (convolutions, channels) of each block; none without it."""
         pairs = (block.split("x") for block in self.arch.split(",")) if self.arch is not None else ()
         return tuple((int(convolutions), int(channels)) for convolutions, channels in pairs)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from verydeep.errors import ConfigError
+from verydeep.families.catalog import PAPER_NAMES
 from verydeep.families.catalog import network as by_name
 from verydeep.families.catalog import resolve as known
 from verydeep.settings.agreement import agreed
@@ -169,6 +170,84 @@ def book() -> Config:
     )
 
 
+def paper() -> Config:
+    """Section 3.1 of the paper, S = 256: net D on crops of 224, the rate lowered by plateaus, at most 74 epochs.
+
+    Also for the nets A to E by `net`. Net A begins with random weights, the deeper ones grow from a run of it
+    (`grow_from`), or begin with `init` "glorot" without. Of the two readings of the initial variance "caffe" is the
+    one with which net A trains (docs/training_the_paper.md). The paper's validation images are its test images; here
+    a share of the training images stands in for them.
+    """
+    return Config(
+        recipe="paper",
+        net="D",
+        init="caffe",
+        size=224,
+        scale=(256, 256),
+        color=0.1,
+        normalize="mean",
+        epochs=74,
+        batch=256,
+        lr=1e-2,
+        momentum=0.9,
+        weight_decay=5e-4,
+        schedule="plateau",
+        factor=0.1,
+        drops=3,
+        last_plateau="ends",
+        val=0.02,
+    )
+
+
+def paper_384() -> Config:
+    """Section 3.1, S = 384: all layers of a run of `paper` (`start_from`), at a tenth of its rate."""
+    return paper().updated(recipe="paper-384", scale=(384, 384), lr=1e-3)
+
+
+def paper_jitter() -> Config:
+    """Section 3.1, S drawn from [256; 512]: all layers of a run of `paper-384` (`start_from`) fine-tuned."""
+    return paper_384().updated(recipe="paper-jitter", scale=(256, 512))
+
+
+def laptop() -> Config:
+    """The paper's S = 256 at an eighth of its pixels: three blocks of net D, thin, on the JPEG copy of CIFAR-10.
+
+    Crops, mirroring, colours, SGD, momentum and L2 are the paper's. What eight epochs force: He's initial weights,
+    which need pixels of deviation 1, a clipped gradient, a cosine in place of plateaus, and half of the dropout.
+    """
+    return paper().updated(
+        recipe="laptop",
+        data="cifar10-jpeg",
+        blocks=3,
+        width=0.25,
+        fc=(256, 256),
+        dropout=0.25,
+        init="he",
+        size=28,
+        scale=(32, 32),
+        normalize="mean-std",
+        epochs=8,
+        batch=64,
+        lr=0.05,
+        clip=1.0,
+        schedule="cosine",
+        warmup=0.1,
+        val=0.05,
+        precision="bf16",
+    )
+
+
+def laptop_48() -> Config:
+    """The paper's S = 384 at an eighth of its pixels: all layers of a run of `laptop` (`start_from`)."""
+    base = laptop()
+    return base.updated(recipe="laptop-48", scale=(48, 48), lr=base.lr / 10, epochs=3)
+
+
+def laptop_jitter() -> Config:
+    """The paper's S in [256; 512] at an eighth of its pixels: all layers of a run of `laptop-48` (`start_from`)."""
+    return laptop_48().updated(recipe="laptop-jitter", scale=(32, 64))
+
+
 RECIPES: dict[str, Callable[[], Config]] = {
     "plain": plain,
     "normed": normed,
@@ -181,7 +260,23 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "cifar-sprint": cifar_sprint,
     "photographs": photographs,
     "book": book,
+    "paper": paper,
+    "paper-384": paper_384,
+    "paper-jitter": paper_jitter,
+    "laptop": laptop,
+    "laptop-48": laptop_48,
+    "laptop-jitter": laptop_jitter,
 }
+
+FOLLOWS = {  # what goes on with a run's weights (`start_from`), and the recipe of that run
+    "paper-384": "paper",
+    "paper-jitter": "paper-384",
+    "laptop-48": "laptop",
+    "laptop-jitter": "laptop-48",
+}
+
+OF_THE_NET = ("net", "arch", "batch_norm", "blocks", "width", "fc", "whiten")  # give way where another net is named
+ALIKE = ("blocks", "width", "fc")  # stay in a recipe for a part of any column of Table 1: the columns are compared
 
 BY_DATA = {"digits": "digits", "fashion-mnist": "fashion"}  # any other data set: by the shape of its images
 
@@ -195,6 +290,18 @@ def recipe(name: str) -> Config:
         hint = f"Did you mean {near[0]}?" if near else f"Choose from auto, {', '.join(RECIPES)}."
         raise ConfigError(f"no recipe is called {name!r}", code="RECIPE-UNKNOWN", hint=hint)
     return RECIPES[name]()
+
+
+def begun(config: Config) -> Config:
+    """`config` itself; ConfigError where its recipe goes on with a run's weights and no run is named."""
+    if config.recipe in FOLLOWS and config.start_from is None:
+        raise ConfigError(
+            f"recipe {config.recipe} goes on with the weights of a run of recipe {FOLLOWS[config.recipe]}, "
+            "and none is named",
+            code="START-MISSING",
+            hint="Give --start-from RUN.",
+        )
+    return config
 
 
 def resolve(settings: dict[str, Any], *, network: Network | None = None) -> Config:
@@ -215,13 +322,16 @@ def resolve(settings: dict[str, Any], *, network: Network | None = None) -> Conf
     name = given.recipe if given.recipe != "auto" else _suitable(given, network, named=named)
     base = recipe(name)
     if named:
-        defaults = Config()
-        base = base.updated(
-            **{field: getattr(defaults, field) for field in ("net", "arch", "batch_norm", "width", "fc", "whiten")}
-        )
-    if given.data in UPRIGHT:
+        defaults, kept = Config(), ALIKE if base.blocks is not None and _is_column(given.net) else ()
+        base = base.updated(**{field: getattr(defaults, field) for field in OF_THE_NET if field not in kept})
+    if settings.get("data", base.data) in UPRIGHT:
         base = base.updated(flip=False)
     return agreed(base.updated(**{**settings, "recipe": name}))
+
+
+def _is_column(name: str | None) -> bool:
+    """Whether this is a net of Table 1, or of section 4.1, without batch norm or with."""
+    return name is not None and known(name).removesuffix("_bn") in PAPER_NAMES.values()
 
 
 def _suitable(given: Config, network: Network | None, *, named: bool) -> str:

@@ -15,7 +15,7 @@ ONE_A_LINE = "Write one `option: value` a line, as in `lr: 0.1`."
 
 DISPLACED = {  # what a setting makes void where it was set farther away: in a file, when an option is given
     "net": ("arch", "batch_norm"),
-    "arch": ("net",),
+    "arch": ("net", "blocks"),
     "schedule": ("milestones",),
 }
 

@@ -11,6 +11,7 @@ from verydeep.data.resident import Resident, is_simple, resident, resident_batch
 from verydeep.data.split import MemorySplit
 from verydeep.evaluation.metrics import measure
 from verydeep.evaluation.scores import scores
+from verydeep.settings.config import Config
 from verydeep.training.display import Display
 from verydeep.training.prepare import Prepared, at_once
 from verydeep.training.progress import Progress
@@ -214,6 +215,15 @@ def _judge(trainee: Trainee, progress: Progress, prepared: Prepared, *, accuracy
     elif config.patience and progress.stale >= config.patience:
         progress.stopped = True
         display.note(f"no better validation accuracy for {config.patience} epochs: stopping early")
+    if not progress.stopped and has_ended(config, progress):
+        progress.stopped = True
+        display.note(f"no better validation accuracy for {config.plateau} epochs at the last rate: training ends")
+
+
+def has_ended(config: Config, progress: Progress) -> bool:
+    """Whether the plateau after the last drop has come, and the settings say that it ends the run."""
+    ends = config.schedule == "plateau" and config.last_plateau == "ends"
+    return ends and progress.is_on_last_plateau(plateau=config.plateau, drops=config.drops)
 
 
 def _warn_if_stuck(row: dict[str, Any], *, classes: int, display: Display) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from verydeep.settings.config import Config
 from verydeep.spec import BatchNorm, Network, walk
 from verydeep.training.rates import last_layer
 from verydeep.training.whiten import whitening, whitening_kernels
+from verydeep.weights.fit import refuse_misfit, shapes
 from verydeep.weights.initial import Weights, initial
 
 
@@ -132,7 +134,7 @@ def describe(config: Config, *, channels: int, size: tuple[int, int], classes: i
     shape = (channels, *size)
     if config.arch is not None:
         return vgg(
-            config.blocks(),
+            config.arch_blocks(),
             input=shape,
             classes=classes,
             width=config.width,
@@ -147,16 +149,37 @@ def describe(config: Config, *, channels: int, size: tuple[int, int], classes: i
         width=None if config.width == 1.0 else config.width,
         fc=config.fc,
         dropout=config.dropout,
+        blocks=config.blocks,
     )
 
 
 def first_weights(config: Config, network: Network) -> Weights:
-    """The weights before the first step: drawn by the named rule, or grown from a run of net A (section 3.1)."""
+    """The weights before the first step: drawn by the named rule, grown from a run of net A, or those of a run.
+
+    Raises:
+        SpecError, WeightsError: the run is of a network that this one cannot begin with.
+    """
+    if config.start_from is not None:
+        return _all_of(config.start_from, network)
     fresh = initial(network, rule=config.init, seed=config.seed)
     if config.grow_from is None:
         return fresh
     source = open_run(config.grow_from)
     return grow_weights(network, initial=fresh, source=source.network, source_weights=source.weights)
+
+
+def _all_of(folder: Path, network: Network) -> Weights:
+    """The weights of a run of the same arrays, as S = 384 begins with those of S = 256 (section 3.1)."""
+    source = open_run(folder)
+    if source.network.classes != network.classes:
+        raise WeightsError(
+            f"{network.name} with {network.classes} classes cannot start from {folder}, which tells "
+            f"{source.network.classes} apart",
+            code="WEIGHTS-MISMATCH",
+            hint="Train on data of the same classes, or leave --start-from out.",
+        )
+    refuse_misfit(shapes(network), source.weights, of=network.name)
+    return dict(source.weights)
 
 
 def first_arrays(prepared: Prepared) -> Weights:

@@ -17,7 +17,7 @@ class Progress:
     stale: int = 0  # epochs since the validation accuracy was last better
     stale_since_drop: int = 0
     best: float = -1.0  # best validation accuracy so far
-    stopped: bool = False  # early, by patience
+    stopped: bool = False  # early, by patience or on the last plateau
     loss_sum: float = 0.0  # over the images of the present epoch
     correct: int = 0
     seen: int = 0
@@ -63,6 +63,10 @@ class Progress:
             self.drops += 1
             self.stale_since_drop = 0
         return False
+
+    def is_on_last_plateau(self, *, plateau: int, drops: int) -> bool:
+        """Whether all drops are behind the run and the accuracy has stopped growing once more."""
+        return self.drops >= drops and self.stale_since_drop >= plateau
 
 
 def from_json(values: dict[str, Any]) -> Progress:

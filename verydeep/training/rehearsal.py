@@ -10,6 +10,7 @@ from verydeep.processes import joined
 from verydeep.report.table import summary
 from verydeep.report.words import bytes_text, sizes
 from verydeep.settings.config import Config
+from verydeep.settings.recipes import begun
 from verydeep.training.checkpoint import WRITTEN_AT_MOST
 from verydeep.training.kernels import choose_kernels
 from verydeep.training.precision import settled
@@ -29,7 +30,7 @@ def rehearse(config: Config, *, out: Path | None = None) -> str:
     Raises:
         Whatever `train` would raise before its second step.
     """
-    choose_kernels(config)
+    choose_kernels(begun(config))
     with joined(config.device) as processes:
         prepared = prepare(config, processes)
         arrays = first_arrays(prepared)

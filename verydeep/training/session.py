@@ -26,6 +26,7 @@ from verydeep.report.words import plural
 from verydeep.run import Run, open_run, read_record
 from verydeep.settings.agreement import agreed
 from verydeep.settings.config import Config, checked
+from verydeep.settings.recipes import begun
 from verydeep.settings.sources import from_yaml
 from verydeep.spec import Network
 from verydeep.training import checkpoint
@@ -33,7 +34,7 @@ from verydeep.training.display import Display, Silent, Terminal
 from verydeep.training.finish import finish
 from verydeep.training.kernels import choose_kernels
 from verydeep.training.lock import lock
-from verydeep.training.loop import run_epochs
+from verydeep.training.loop import has_ended, run_epochs
 from verydeep.training.precision import settled
 from verydeep.training.prepare import Prepared, first_arrays, prepare
 from verydeep.training.progress import Progress, from_json
@@ -71,7 +72,7 @@ def train(
         NumericalError: the training diverged; the last checkpoint is good.
         Interrupted: a signal came; everything is saved.
     """
-    config = _anchored(config)
+    config = _anchored(begun(config))
     with _session(config, display) as (processes, shown, stop):
         prepared = prepare(config, processes, network=network)
         arrays = first_arrays(prepared)
@@ -246,7 +247,7 @@ def _take_up(found: checkpoint.Checkpoint, learner: Trainee, prepared: Prepared,
         learner.forget_best()
     elif not learner.best:
         progress.forget_best()
-    progress.stopped = progress.stopped and progress.stale >= patience > 0
+    progress.stopped = progress.stopped and (progress.stale >= patience > 0 or has_ended(prepared.config, progress))
     return progress
 
 
@@ -265,7 +266,7 @@ def _anchored(config: Config) -> Config:
     """The settings with absolute paths, so that the run goes on from any folder."""
     changes: dict[str, Any] = {
         name: getattr(config, name).absolute()
-        for name in ("data_root", "grow_from")
+        for name in ("data_root", "grow_from", "start_from")
         if getattr(config, name) is not None
     }
     if is_folder(config.data):

@@ -1,0 +1,134 @@
+"""Protocol 2 of appendix A: dense boxes of one or several localisers, merged, and rated by the classifier's scores.
+
+For each scale Q the image is rescaled and the dense forms of the classifier and of the localisers pass over it. The
+image's classes come from the classifier as in section 3.2: its map of scores is averaged over the cells, then softmax,
+then the mean over the scales. For each of the best classes the boxes of all cells, scales and localisers are put
+together and merged (`merge`); a box's rating is the class's probability in the cell that it comes from.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verydeep.engine.choose import EngineName
+from verydeep.errors import ConfigError
+from verydeep.evaluation.metrics import check_finite, log_softmax
+from verydeep.localise.annotated import Annotated, with_classes
+from verydeep.localise.box import Boxes
+from verydeep.localise.cells import Cells, DenseNetwork, dense_network, pixels, refuse_other_cells
+from verydeep.localise.error import GUESSES, Guess
+from verydeep.localise.head import COORDINATES
+from verydeep.localise.localiser import Localiser
+from verydeep.localise.merge import CLOSE, merge
+from verydeep.processes import joined
+from verydeep.run import Run
+
+
+class Guesser:
+    """A classifier and its localisers, ready for image after image."""
+
+    def __init__(
+        self,
+        localisers: Sequence[Localiser],
+        classifier: Run,
+        *,
+        scales: Sequence[int] = (),
+        close: float = CLOSE,
+        device: torch.device | str = "cpu",
+        engine: EngineName = "auto",
+    ) -> None:
+        """Check that all go together, before anything is computed.
+
+        Raises:
+            ConfigError: other classes (LOCALISE-CLASSES) or other cells (LOCALISE-CELLS), or a scale below the crop.
+            SpecError: a network has no dense form.
+        """
+        place = torch.device(device)
+        for localiser in localisers:
+            if localiser.classes != classifier.named():
+                raise ConfigError(
+                    f"the classes of {localiser.path} are not those of {classifier.path}, in their order",
+                    code="LOCALISE-CLASSES",
+                    hint="Rate boxes with the classifier that the localiser was made from.",
+                )
+        self.rater, *self.finders = (
+            dense_network(one.network, one.weights, preprocessing=one.preprocessing, device=place, engine=engine)
+            for one in (classifier, *localisers)
+        )
+        for finder in self.finders:
+            refuse_other_cells(finder, self.rater)
+        crop = min(self.rater.preprocessing.size)
+        self.scales = tuple(scales) or (self.rater.preprocessing.resize or crop,)
+        if min(self.scales) < crop:
+            raise ConfigError(
+                f"scale {min(self.scales)} is below the crop of {crop}",
+                code="EVAL-SCALE",
+                hint=f"Give scales of at least {crop}.",
+            )
+        self.close = close
+
+    def guess(self, image: NDArray[np.uint8], *, top: int = GUESSES, labels: Sequence[int] = ()) -> tuple[Guess, ...]:
+        """The likeliest `top` classes of a decoded image [h, w, c] with a box each, best first; or `labels` instead."""
+        probabilities: list[NDArray[np.float64]] = []
+        ratings: list[NDArray[np.float64]] = []
+        boxes: list[NDArray[np.float64]] = []
+        for scale in self.scales:
+            rated = self.rater.cells(image, smallest=scale)
+            check_finite(rated.outputs)
+            probabilities.append(np.exp(log_softmax(rated.outputs.astype(np.float64).mean(axis=0))))
+            of_cells = np.exp(log_softmax(rated.outputs.astype(np.float64)))
+            for finder in self.finders:
+                boxes.append(_boxes(finder, image, scale=scale, classes=of_cells.shape[1]))
+                ratings.append(of_cells)
+        whole = np.mean(probabilities, axis=0)
+        chosen = labels or [int(label) for label in np.argsort(-whole, kind="stable")[:top]]
+        found, rating = np.concatenate(boxes), np.concatenate(ratings)
+        height, width = image.shape[:2]
+        inside = np.clip(found, 0.0, np.array((width, height, width, height), dtype=np.float64))
+        return tuple(self._of_class(inside[:, label], rating[:, label], label, whole) for label in chosen)
+
+    def _of_class(self, boxes: Boxes, ratings: NDArray[np.float64], label: int, whole: NDArray[np.float64]) -> Guess:
+        merged = merge(boxes, ratings, close=self.close)
+        best = merged.best()
+        return Guess(label, merged.boxes[best], float(merged.ratings[best]), float(whole[label]))
+
+
+def guess_all(
+    localisers: Sequence[Localiser],
+    classifier: Run,
+    data: Annotated,
+    *,
+    scales: Sequence[int] = (),
+    close: float = CLOSE,
+    device: str = "auto",
+    engine: EngineName = "auto",
+) -> tuple[list[tuple[Guess, ...]], Boxes]:
+    """Five guesses for each image, and the boxes [n, 4] of the true classes.
+
+    Raises:
+        DataError: an image cannot be read, or a class is none of the classifier's.
+        ConfigError: networks that do not go together, or a scale below the crop.
+    """
+    data = with_classes(data, classifier.named())
+    guesses: list[tuple[Guess, ...]] = []
+    own: list[Boxes] = []
+    with joined(device) as processes:
+        guesser = Guesser(localisers, classifier, scales=scales, close=close, device=processes.device, engine=engine)
+        for number, label in enumerate(data.split.labels.tolist()):
+            image = pixels(data.split, number)
+            found = guesser.guess(image)
+            guesses.append(found)
+            true = next((guess for guess in found if guess.label == label), None)
+            own.append((true or guesser.guess(image, labels=(label,))[0]).box)
+    return guesses, np.array(own)
+
+
+def _boxes(finder: DenseNetwork, image: NDArray[np.uint8], *, scale: int, classes: int) -> NDArray[np.float64]:
+    """Every cell's box for every class, [cells, classes, 4]: corners in pixels of the image."""
+    cells: Cells = finder.cells(image, smallest=scale)
+    check_finite(cells.outputs)
+    own = cells.outputs.reshape(len(cells.frames), -1, COORDINATES).astype(np.float64)
+    placed = np.stack([frame.leave(boxes) for frame, boxes in zip(cells.frames, own, strict=True)])
+    return np.broadcast_to(placed, (len(placed), classes, COORDINATES))
