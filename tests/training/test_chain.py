@@ -125,6 +125,14 @@ def test_a_run_of_other_classes_is_refused_in_one_line_that_names_both_counts(ne
     assert caught.value.code == "WEIGHTS-MISMATCH" and "\n" not in caught.value.line()
 
 
+def test_a_run_whose_outputs_stand_for_other_classes_is_refused_naming_the_first_that_differs(net_d: Run):
+    config = tiny(**SMALL, net="D", start_from=net_d.path)
+    classes = tuple("098" + "1234567")
+    with pytest.raises(WeightsError, match=r"whose output for '1' would become that for '9'") as caught:
+        first_weights(config, prepare(config, ALONE).network, classes=classes)
+    assert caught.value.code == "WEIGHTS-MISMATCH"
+
+
 @pytest.mark.parametrize("name", ["paper-384", "paper-jitter", "laptop-48", "laptop-jitter"])
 def test_a_recipe_that_goes_on_with_a_run_asks_for_it_before_anything_is_read(name: str, tmp_path: Path):
     with pytest.raises(ConfigError, match=rf"recipe {name} goes on with .*Give --start-from RUN") as caught:

@@ -34,12 +34,12 @@ DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
         Dataset("digits", "Handwritten digits, embedded", digits.load, 10, (1, 8, 8), "scikit-learn (UCI, 1998)"),
-        Dataset("synthetic", "Digits on photographs, embedded", synthetic.load, 10, (3, 80, 80), "scikit-learn"),
         Dataset("mnist", "MNIST", mnist.load_mnist, 10, (1, 28, 28), "LeCun, Cortes, Burges 1998"),
         Dataset("fashion-mnist", "Fashion-MNIST", mnist.load_fashion_mnist, 10, (1, 28, 28), "arXiv:1708.07747"),
         Dataset("cifar10", "CIFAR-10", cifar.load_cifar10, 10, (3, 32, 32), "Krizhevsky 2009"),
         Dataset("cifar10-jpeg", "CIFAR-10 (JPEG copy)", cifar10_jpeg.load, 10, (3, 32, 32), "Krizhevsky 2009; lossy"),
         Dataset("cifar100", "CIFAR-100", cifar.load_cifar100, 100, (3, 32, 32), "Krizhevsky 2009"),
+        Dataset("synthetic", "Digits on photographs, embedded", synthetic.load, 10, (3, 80, 80), "scikit-learn"),
         Dataset("folder", "Your images, one folder per class", folder.load, None, None, "your own"),
         Dataset("imagenet", "ImageNet (ILSVRC-2012) and subsets", imagenet.load, None, None, "arXiv:1409.0575"),
     )

@@ -34,10 +34,10 @@ def initialisation_runs() -> dict[str, dict[str, object]]:
     """Fields of `Config` by name of the run; `grow_from` names another run of the same dict, which comes first."""
     runs = {f"{net} {rule}": SETTINGS | {"net": net, "init": rule} for rule in (*READINGS, *REMEDIES) for net in NETS}
     runs |= {f"{net} batch norm": SETTINGS | {"net": f"{net}_bn", "init": "he"} for net in NETS}
-    runs |= {f"{net} paper, unit pixels": SETTINGS | UNIT | {"net": net, "init": "paper"} for net in NETS}
+    runs |= {f"{net} paper unit pixels": SETTINGS | UNIT | {"net": net, "init": "paper"} for net in NETS}
     for net in DEEPER:
         runs[f"{net} grown"] = SETTINGS | {"net": net, "grow_from": "A glorot", "init": "glorot"}
-        grown = {"net": net, "grow_from": "A paper, unit pixels"}
-        runs[f"{net} grown, unit pixels"] = SETTINGS | UNIT | grown | {"init": "he"}
-        runs[f"{net} grown, the rest paper, unit pixels"] = SETTINGS | UNIT | grown | {"init": "paper"}
+        grown = {"net": net, "grow_from": "A paper unit pixels"}
+        runs[f"{net} grown unit pixels"] = SETTINGS | UNIT | grown | {"init": "he"}
+        runs[f"{net} grown, the rest paper unit pixels"] = SETTINGS | UNIT | grown | {"init": "paper"}
     return runs

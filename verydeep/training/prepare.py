@@ -153,14 +153,19 @@ def describe(config: Config, *, channels: int, size: tuple[int, int], classes: i
     )
 
 
-def first_weights(config: Config, network: Network) -> Weights:
+def first_weights(config: Config, network: Network, *, classes: tuple[str, ...] | None = None) -> Weights:
     """The weights before the first step: drawn by the named rule, grown from a run of net A, or those of a run.
+
+    Args:
+        config: Says which.
+        network: Whose weights they are.
+        classes: What its outputs stand for, in their order; None is whatever a run's stand for that it starts from.
 
     Raises:
         SpecError, WeightsError: the run is of a network that this one cannot begin with.
     """
     if config.start_from is not None:
-        return _all_of(config.start_from, network)
+        return _all_of(config.start_from, network, classes=classes)
     fresh = initial(network, rule=config.init, seed=config.seed)
     if config.grow_from is None:
         return fresh
@@ -168,15 +173,23 @@ def first_weights(config: Config, network: Network) -> Weights:
     return grow_weights(network, initial=fresh, source=source.network, source_weights=source.weights)
 
 
-def _all_of(folder: Path, network: Network) -> Weights:
+def _all_of(folder: Path, network: Network, *, classes: tuple[str, ...] | None) -> Weights:
     """The weights of a run of the same arrays, as S = 384 begins with those of S = 256 (section 3.1)."""
     source = open_run(folder)
+    hint = "Train on data of the same classes, or leave --start-from out."
     if source.network.classes != network.classes:
         raise WeightsError(
             f"{network.name} with {network.classes} classes cannot start from {folder}, which tells "
             f"{source.network.classes} apart",
             code="WEIGHTS-MISMATCH",
-            hint="Train on data of the same classes, or leave --start-from out.",
+            hint=hint,
+        )
+    if classes is not None and source.classes and source.classes != classes:
+        one, other = next(pair for pair in zip(classes, source.classes, strict=True) if pair[0] != pair[1])
+        raise WeightsError(
+            f"{network.name} cannot start from {folder}, whose output for {other!r} would become that for {one!r}",
+            code="WEIGHTS-MISMATCH",
+            hint=hint,
         )
     refuse_misfit(shapes(network), source.weights, of=network.name)
     return dict(source.weights)
@@ -184,7 +197,8 @@ def _all_of(folder: Path, network: Network) -> Weights:
 
 def first_arrays(prepared: Prepared) -> Weights:
     """`first_weights` with what the training images and the optimiser's settings decide of them."""
-    config, arrays = prepared.config, first_weights(prepared.config, prepared.network)
+    config, classes = prepared.config, prepared.train.classes
+    arrays = first_weights(config, prepared.network, classes=classes)
     if config.whiten:
         layer = whitening(prepared.network)
         arrays[f"{layer.name}.weight"] = whitening_kernels(
