@@ -120,7 +120,7 @@ def _as_on_a_gpu(monkeypatch) -> None:
     monkeypatch.setattr(trainee, "can_queue", lambda processes: True)
     monkeypatch.setattr(
         loop,
-        "_held",
+        "held",
         lambda prepared: resident(
             prepared.train,
             preprocessing=prepared.preprocessing,

@@ -1,14 +1,10 @@
 """The training loop: epochs of steps, validation after each, checkpoints on the way."""
 
 import math
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any, Protocol
 
-from verydeep.data.batches import Batch, batches
-from verydeep.data.resident import Resident, is_simple, resident, resident_batches
-from verydeep.data.split import MemorySplit
+from verydeep.data.batches import Batch
 from verydeep.evaluation.metrics import measure
 from verydeep.evaluation.scores import scores
 from verydeep.settings.config import Config
@@ -17,6 +13,7 @@ from verydeep.training.prepare import Prepared, at_once
 from verydeep.training.progress import Progress
 from verydeep.training.queue import queue_step
 from verydeep.training.schedule import rate
+from verydeep.training.shares import held, shares
 from verydeep.training.signals import Interrupted, Stop
 from verydeep.training.step import Outcome, take_step
 from verydeep.training.trainee import Trainee
@@ -53,12 +50,12 @@ def run_epochs(
         NumericalError: a gradient or a validation score is not finite.
     """
     config = prepared.config
-    saved, before, held = monotonic(), (progress.epoch, progress.step), _held(prepared)
+    saved, before, resident = monotonic(), (progress.epoch, progress.step), held(prepared)
     while progress.epoch < config.epochs and not progress.stopped:
         trainee.model.train()
-        with _shares(prepared, progress, held) as shares:
+        with shares(prepared, epoch=progress.epoch, start=progress.position, resident=resident) as own:
             mark, seen_before, seconds_before = monotonic(), progress.seen, progress.seconds
-            for batch in shares:
+            for batch in own:
                 asked = _step(trainee, progress, prepared, batch, display=display, stop=stop)
                 progress.seconds, mark = progress.seconds + monotonic() - mark, monotonic()
                 due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
@@ -133,48 +130,6 @@ def _read(trainee: Trainee, progress: Progress, display: Display) -> None:
 def _count(outcome: Outcome, progress: Progress, display: Display) -> None:
     progress.count(loss_sum=outcome.loss_sum, correct=outcome.correct, images=outcome.images)
     display.step(loss=progress.loss_sum / progress.seen, accuracy=progress.correct / progress.seen)
-
-
-def _held(prepared: Prepared) -> Resident | None:
-    """The training images on the GPU, where they fit and where it can make the batches."""
-    train, preprocessing, augment = prepared.train, prepared.preprocessing, prepared.augment
-    device = prepared.processes.device
-    if device.type != "cuda" or not isinstance(train, MemorySplit):
-        return None
-    if not is_simple(train, preprocessing=preprocessing, augment=augment):
-        return None
-    return resident(train, preprocessing=preprocessing, augment=augment, device=device)
-
-
-@contextmanager
-def _shares(prepared: Prepared, progress: Progress, held: Resident | None) -> Iterator[Iterator[Batch]]:
-    """This process's batches of the present epoch that are still to come."""
-    config, processes = prepared.config, prepared.processes
-    if held is not None:
-        yield resident_batches(
-            held,
-            batch=config.batch,
-            seed=config.seed,
-            epoch=progress.epoch,
-            start=progress.position,
-            rank=processes.rank,
-            world=processes.world,
-        )
-        return
-    shares = batches(
-        prepared.train,
-        preprocessing=prepared.preprocessing,
-        augment=prepared.augment,
-        batch=config.batch,
-        seed=config.seed,
-        epoch=progress.epoch,
-        start=progress.position,
-        rank=processes.rank,
-        world=processes.world,
-        workers=config.workers,
-    )
-    with closing(shares):  # type: ignore[type-var]
-        yield shares
 
 
 def _rate(progress: Progress, prepared: Prepared, *, step: int) -> float:

@@ -1,7 +1,6 @@
 """Precision "auto": a few steps in float32 and in bf16 before a run begins, and the quicker one for the whole run."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Literal
@@ -9,10 +8,11 @@ from typing import Any, Literal
 import numpy.typing as npt
 import torch
 
-from verydeep.data.batches import Batch, batches
+from verydeep.data.batches import Batch
 from verydeep.errors import NumericalError
 from verydeep.processes import Processes
 from verydeep.training.prepare import Prepared
+from verydeep.training.shares import shares
 from verydeep.training.step import take_step
 from verydeep.training.trainee import trainee
 
@@ -37,7 +37,8 @@ def settled(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Prepa
 
 
 def _quicker(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]]) -> Literal["float32", "bf16"]:
-    batch = _batch(prepared)
+    with shares(prepared, epoch=0) as own:
+        batch = next(own)
     float32 = _seconds(prepared, arrays, batch, precision="float32")
     try:
         bf16 = _seconds(prepared, arrays, batch, precision="bf16")
@@ -69,19 +70,3 @@ def _seconds(prepared: Prepared, arrays: Mapping[str, npt.NDArray[Any]], batch: 
             torch.cuda.synchronize(alone.device)
         found.append(monotonic() - began)
     return min(found[1:])
-
-
-def _batch(prepared: Prepared) -> Batch:
-    """The first batch of the run, as one of its processes sees it."""
-    config, processes = prepared.config, prepared.processes
-    shares = batches(
-        prepared.train,
-        preprocessing=prepared.preprocessing,
-        augment=prepared.augment,
-        batch=config.batch,
-        seed=config.seed,
-        epoch=0,
-        world=processes.world,
-    )
-    with closing(shares):  # type: ignore[type-var]
-        return next(shares)

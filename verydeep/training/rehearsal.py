@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
-from verydeep.data.batches import batches
 from verydeep.durable import disk_full, free_bytes
 from verydeep.processes import joined
 from verydeep.report.table import summary
@@ -16,6 +15,7 @@ from verydeep.training.kernels import choose_kernels
 from verydeep.training.precision import settled
 from verydeep.training.prepare import Prepared, at_once, first_arrays, prepare
 from verydeep.training.schedule import rate
+from verydeep.training.shares import shares
 from verydeep.training.step import take_step
 from verydeep.training.trainee import Trainee, bytes_to_save, trainee
 
@@ -72,32 +72,21 @@ def _one_step(prepared: Prepared, learner: Trainee) -> tuple[float, int, float]:
     """Mean loss, images and seconds of a step; one before it warms the machine up, where there are two batches."""
     config, processes = prepared.config, prepared.processes
     learner.model.train()
-    shares = batches(
-        prepared.train,
-        preprocessing=prepared.preprocessing,
-        augment=prepared.augment,
-        batch=config.batch,
-        seed=config.seed,
-        epoch=0,
-        rank=processes.rank,
-        world=processes.world,
-        workers=config.workers,
-    )
     found = (0.0, 0, 0.0)
-    for number, batch in zip(range(2), shares, strict=False):
-        began = monotonic()
-        outcome = take_step(
-            learner.called,
-            batch,
-            learner.optimizer,
-            config=config,
-            processes=processes,
-            step=number,
-            rate=rate(config, step=number, steps=prepared.steps, epoch=0, drops=0),
-            stop=False,
-        )
-        found = (outcome.loss_sum / outcome.images, outcome.images, monotonic() - began)
-    shares.close()  # type: ignore[attr-defined]
+    with shares(prepared, epoch=0) as own:
+        for number, batch in zip(range(2), own, strict=False):
+            began = monotonic()
+            outcome = take_step(
+                learner.called,
+                batch,
+                learner.optimizer,
+                config=config,
+                processes=processes,
+                step=number,
+                rate=rate(config, step=number, steps=prepared.steps, epoch=0, drops=0),
+                stop=False,
+            )
+            found = (outcome.loss_sum / outcome.images, outcome.images, monotonic() - began)
     return found
 
 
