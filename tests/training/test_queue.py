@@ -134,7 +134,7 @@ def test_a_run_as_on_a_gpu_is_the_run_of_the_cpu_to_the_bit(tmp_path: Path, monk
     expected = trained(tmp_path / "cpu", **RUN)
     _as_on_a_gpu(monkeypatch)
     monkeypatch.setattr(loop, "take_step", None)
-    monkeypatch.setattr(loop, "batches", None)
+    monkeypatch.setattr("verydeep.training.shares.batches", None)
     found = trained(tmp_path / "gpu", **RUN)
     assert bits(found) == bits(expected)
 
