@@ -171,16 +171,16 @@ def book() -> Config:
 
 
 def paper() -> Config:
-    """Section 3.1 of the paper, S = 256: net D on crops of 224, the rate lowered by plateaus, at most 74 epochs.
+    """Section 3.1 of the paper, S = 256: net A on crops of 224, the rate lowered by plateaus, at most 74 epochs.
 
-    Also for the nets A to E by `net`. Net A begins with random weights, the deeper ones grow from a run of it
-    (`grow_from`), or begin with `init` "glorot" without. Of the two readings of the initial variance "caffe" is the
+    Net A begins with random weights; nets B to E (`net`) grow from a run of it (`grow_from`), or begin with `init`
+    "glorot" without. Of the two readings of the initial variance "caffe" is the
     one with which net A trains (docs/training_the_paper.md). The paper's validation images are its test images; here
     a share of the training images stands in for them.
     """
     return Config(
         recipe="paper",
-        net="D",
+        net="A",
         init="caffe",
         size=224,
         scale=(256, 256),
@@ -201,7 +201,7 @@ def paper() -> Config:
 
 def paper_384() -> Config:
     """Section 3.1, S = 384: all layers of a run of `paper` (`start_from`), at a tenth of its rate."""
-    return paper().updated(recipe="paper-384", scale=(384, 384), lr=1e-3)
+    return paper().updated(recipe="paper-384", net="D", scale=(384, 384), lr=1e-3)
 
 
 def paper_jitter() -> Config:
@@ -218,6 +218,7 @@ def laptop() -> Config:
     return paper().updated(
         recipe="laptop",
         data="cifar10-jpeg",
+        net="D",
         blocks=3,
         width=0.25,
         fc=(256, 256),
