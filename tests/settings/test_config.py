@@ -164,7 +164,7 @@ def test_an_arch_is_convolutions_x_channels(arch):
 
 def test_the_paper_recipe_has_the_numbers_of_section_3_1():
     config = resolve({"data": "imagenet", "recipe": "paper"})
-    assert (config.net, config.size, config.scale, config.epochs) == ("D", 224, (256, 256), 74)
+    assert (config.net, config.size, config.scale, config.epochs) == ("A", 224, (256, 256), 74)
     assert (config.batch, config.lr, config.momentum, config.weight_decay) == (256, 1e-2, 0.9, 5e-4)
     assert (config.schedule, config.factor, config.drops, config.last_plateau) == ("plateau", 0.1, 3, "ends")
     assert (config.crop, config.flip, config.color, config.normalize) == ("random", True, 0.1, "mean")
@@ -174,7 +174,7 @@ def test_the_paper_recipe_has_the_numbers_of_section_3_1():
 def test_the_chain_of_the_paper_changes_s_and_the_rate_and_nothing_else():
     for name, scale, small in (("paper-384", (384, 384), (48, 48)), ("paper-jitter", (256, 512), (32, 64))):
         config = recipe(name)
-        assert config == recipe("paper").updated(recipe=name, scale=scale, lr=1e-3)
+        assert config == recipe("paper").updated(recipe=name, net="D", scale=scale, lr=1e-3)
         assert recipe(name.replace("paper", "laptop").replace("384", "48")).scale == small
     for name in ("laptop-48", "laptop-jitter"):
         changed = {"recipe", "scale", "lr", "epochs"}
