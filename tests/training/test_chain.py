@@ -108,7 +108,7 @@ def test_a_run_of_another_net_or_width_is_refused_naming_the_arrays(net_d: Run):
     deeper = tiny(**SMALL, net="E", start_from=net_d.path)
     with pytest.raises(WeightsError, match=r"not those of vgg19: missing: conv3_4\.weight") as caught:
         first_weights(deeper, prepare(deeper, ALONE).network)
-    assert caught.value.code == "WEIGHTS-MISMATCH"
+    assert caught.value.code == "WEIGHTS-MISMATCH" and f"--grow-from {net_d.path}" in caught.value.line()
     wider = tiny(**{**SMALL, "width": 1 / 8}, net="D", start_from=net_d.path)
     with pytest.raises(WeightsError, match=r"conv1_1\.weight is \(4, 1, 3, 3\), not \(8, 1, 3, 3\)"):
         first_weights(wider, prepare(wider, ALONE).network)

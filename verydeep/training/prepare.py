@@ -191,7 +191,13 @@ def _all_of(folder: Path, network: Network, *, classes: tuple[str, ...] | None) 
             code="WEIGHTS-MISMATCH",
             hint=hint,
         )
-    refuse_misfit(shapes(network), source.weights, of=network.name)
+    try:
+        refuse_misfit(shapes(network), source.weights, of=network.name)
+    except WeightsError as error:
+        error.hint = (
+            f"{folder} is a run of another network; to take some layers of a shallower one: --grow-from {folder}"
+        )
+        raise
     return dict(source.weights)
 
 
