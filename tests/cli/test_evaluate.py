@@ -1,6 +1,7 @@
 """`verydeep evaluate` by the paper's protocols: their options, what is kept and fused, and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -36,13 +37,14 @@ def test_every_protocol_gives_another_answer(verydeep, digits_run):
 
 def test_runs_and_saved_posteriors_are_fused(verydeep, digits_run, in_an_empty_folder):
     for name in ("one", "two"):
-        said = verydeep("evaluate", digits_run, *DENSE, "--save", f"{name}.npz", "--format", "json")
+        shutil.copytree(digits_run, name)
+        said = verydeep("evaluate", name, *DENSE, "--save", f"{name}.npz", "--format", "json")
         assert said.code == 0
     alone = json.loads(said.out)
     fused = json.loads(verydeep("evaluate", digits_run, *DENSE, "--fuse", "one.npz", "two.npz", "--format", "json").out)
     assert [(run["protocol"], run["scales"]) for run in fused["runs"]] == [("dense", [8, 10])] * 3
     assert fused["loss"] == pytest.approx(alone["loss"], abs=1e-12)
-    assert sorted(path.name for path in in_an_empty_folder.iterdir()) == ["one.npz", "two.npz"]
+    assert sorted(path.name for path in in_an_empty_folder.iterdir()) == ["one", "one.npz", "two", "two.npz"]
 
 
 @pytest.mark.parametrize(
@@ -54,17 +56,40 @@ def test_runs_and_saved_posteriors_are_fused(verydeep, digits_run, in_an_empty_f
         (["--scales"], 2, "--scales"),
         (["--protocol", "dens"], 2, "--protocol"),
         (["--protocol", "dense", "--memory", "0"], 2, "memory must be 1 or more, got 0"),
+        (["--memory", "0"], 2, "memory must be 1 or more, got 0"),
         (["--save", "x"], 2, "--save x does not end in .npz"),
         (["--save", "nowhere/x.npz"], 2, "--save nowhere/x.npz cannot be written: nowhere is no folder"),
         (["--fuse", "nowhere"], 2, "nowhere is no run"),
         (["--fuse", "nowhere.npz"], 4, "nowhere.npz cannot be opened"),
         (["--fuse", "{file}"], 3, "text.npz holds no posteriors: File is not a zip file. Write it anew"),
+        (["--fuse", "{file.parent}/empty.npz"], 3, "empty.npz holds no posteriors: File is not a zip file"),
+        (["--fuse", "{file.parent}"], 2, "is no run"),
+        (["--fuse", "{file.parent}/folder.npz"], 4, "folder.npz is no regular file"),
+        (["--fuse", "{run}"], 2, "by center, Q = 8, without mirror images, is there twice, and would count twice"),
     ],
 )
 def test_what_evaluate_cannot_do_is_refused_in_one_line(refused, digits_run, tmp_path, words, code, said):
     file = tmp_path / "text.npz"
     file.write_text("no posteriors")
-    assert said in refused("evaluate", digits_run, *(word.format(file=file) for word in words), code=code)
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "folder.npz").mkdir()
+    words = [word.format(file=file, run=digits_run) for word in words]
+    assert said in refused("evaluate", digits_run, *words, code=code)
+
+
+def test_posteriors_of_other_images_are_refused(verydeep, refused, digits_run, tmp_path):
+    file = tmp_path / "train.npz"
+    assert verydeep("evaluate", digits_run, "--split", "train", "--save", file).code == 0
+    line = refused("evaluate", digits_run, "--fuse", file)
+    assert line.startswith("verydeep: error[FUSE-IMAGES]: ")
+    assert "they were tested on other images, or with other labels" in line
+
+
+def test_a_run_is_refused_beside_its_own_saved_posteriors(verydeep, refused, digits_run, tmp_path):
+    file = tmp_path / "x.npz"
+    assert verydeep("evaluate", digits_run, "--save", file).code == 0
+    for words in ((digits_run, "--fuse", file), (file, "--fuse", file)):
+        assert refused("evaluate", *words).startswith("verydeep: error[FUSE-TWICE]: ")
 
 
 def test_a_run_with_other_classes_is_refused(verydeep, refused, digits_run, tmp_path):

@@ -61,9 +61,17 @@ class Naive:
         return [image[top : top + height, left : left + width]]
 
     def ten_crop(self, image: Array) -> list[Array]:
+        """AlexNet's section 4.1: four corner patches and the centre patch of the cropped-out central square."""
+        side = min(image.shape[:2])
+        above, before = round((image.shape[0] - side) / 2), round((image.shape[1] - side) / 2)
+        square = image[above:, before:][:side, :side]
         height, width = self.preprocessing.size
-        corners = [image[:height, :width], image[:height, -width:], image[-height:, :width], image[-height:, -width:]]
-        return [*corners, *self.center(image)]
+        corners = [
+            square[rows, columns]
+            for rows in (slice(height), slice(side - height, side))
+            for columns in (slice(width), slice(side - width, side))
+        ]
+        return [*corners, *self.center(square)]
 
     def multi_crop(self, image: Array) -> list[Array]:
         height, width = self.preprocessing.size

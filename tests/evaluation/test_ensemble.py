@@ -26,7 +26,7 @@ def three() -> list[Posteriors]:
     images = in_memory(pictures(4, channels=3))
     runs = [a_run(seed=seed) for seed in (1, 2, 3)]
     kinds = ("center", "dense", "ten-crop")
-    return [posteriors(run, images, protocol_for(run, kind)) for run, kind in zip(runs, kinds, strict=True)]
+    return [posteriors(run, images, protocol=protocol_for(run, kind)) for run, kind in zip(runs, kinds, strict=True)]
 
 
 def test_fused_posteriors_are_the_mean_and_say_where_they_come_from(three):
@@ -60,6 +60,23 @@ def test_each_network_counts_the_same_also_one_that_was_fused_before(three):
     assert np.abs(fuse([fuse([first, second]), third]).array - fuse(three).array).max() <= 1e-15
 
 
+def test_a_run_counts_once(three):
+    first, second, third = three
+    again = replace(first, members=(replace(first.members[0], run=str(Path("run-1").absolute())),))
+    for parts in ([first, first], [first, again], [fuse([first, second]), second], [first, fuse([third, first])]):
+        with pytest.raises(ConfigError, match="is there twice, and would count twice") as refused:
+            fuse(parts)
+        assert refused.value.code == "FUSE-TWICE"
+
+
+def test_a_run_by_other_protocols_or_scales_may_be_fused_with_itself(three):
+    first = three[0]
+    (member,) = first.members
+    others = [replace(member, protocol="dense"), replace(member, scales=(20,)), replace(member, flip=True)]
+    found = fuse([first, *(replace(first, members=(other,)) for other in others)])
+    assert found.members == (member, *others)
+
+
 def test_other_classes_are_refused_with_the_first_that_differs(three):
     other = replace(three[1], classes=("ant", "bee", "cow", "dog", "elk"))
     with pytest.raises(ConfigError, match="run-1 and run-2 cannot be fused: class 2 is 'cat' and 'cow'") as refused:
@@ -75,7 +92,7 @@ def test_posteriors_of_other_images_are_refused(three):
     with pytest.raises(
         ConfigError, match="run-1 and run-2 cannot be fused: they were tested on other images"
     ) as refused:
-        fuse([three[0], posteriors(run, images, protocol_for(run))])
+        fuse([three[0], posteriors(run, images, protocol=protocol_for(run))])
     assert refused.value.code == "FUSE-IMAGES"
 
 
@@ -99,6 +116,13 @@ def test_the_file_that_is_written_here_can_be_read(tmp_path: Path):
     assert saved.load(written(tmp_path)).classes == CLASSES
 
 
+def with_scales(text: str) -> np.ndarray:
+    """A record whose scales are this text in JSON."""
+    record = {"classes": CLASSES, "engine": "e", "images": "i"}
+    member = f'{{"run": "r", "protocol": "center", "scales": {text}, "flip": false}}'
+    return np.frombuffer(f'{json.dumps(record)[:-1]}, "members": [{member}]}}'.encode(), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -119,6 +143,10 @@ def test_the_file_that_is_written_here_can_be_read(tmp_path: Path):
         ({"record": {"classes": CLASSES, "engine": "e", "images": "i", "members": []}}, "no run is named"),
         ({"record": {"classes": CLASSES, "engine": "e", "images": "i", "members": [3]}}, "not subscriptable"),
         ({"record": {"classes": CLASSES, "engine": "e", "members": []}}, "images"),
+        ({"record": with_scales("[1e999]")}, "the scales are not whole numbers"),
+        ({"record": with_scales("[16.5]")}, "the scales are not whole numbers"),
+        ({"record": with_scales('["16"]')}, "the scales are not whole numbers"),
+        ({"record": with_scales("[true]")}, "the scales are not whole numbers"),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_refused_and_named(changes: dict[str, object], said: str, tmp_path: Path):
@@ -137,7 +165,11 @@ def test_a_compressed_cut_or_foreign_file_is_refused(tmp_path: Path):
     (tmp_path / "text.npz").write_text("posteriors")
     place = whole.index(np.full(5, 0.2).tobytes())
     (tmp_path / "bit.npz").write_bytes(whole[:place] + b"\0" + whole[place + 1 :])
-    for name in ("compressed", "cut", "text", "bit"):
+    locked = bytearray(whole)  # the encryption flag, in the archive's list of members
+    locked[whole.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "locked.npz").write_bytes(locked)
+    (tmp_path / "empty.npz").touch()
+    for name in ("compressed", "cut", "text", "bit", "locked", "empty"):
         with pytest.raises(DataError) as refused:
             saved.load(tmp_path / f"{name}.npz")
         assert refused.value.code == "POSTERIORS-DAMAGED", name
@@ -145,9 +177,10 @@ def test_a_compressed_cut_or_foreign_file_is_refused(tmp_path: Path):
         saved.load(tmp_path / "missing.npz")
 
 
-def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("rows", [2**40, 10**30])
+def test_a_header_that_claims_more_than_the_file_holds_is_refused(rows: int, tmp_path: Path):
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**40, 5)})
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (rows, 5)})
     path = written(tmp_path)
     with zipfile.ZipFile(path) as archive:
         others = {name: archive.read(name) for name in ("labels.npy", "record.npy")}
@@ -157,6 +190,17 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path
     with pytest.raises(DataError) as refused:
         saved.load(path)
     assert refused.value.code == "POSTERIORS-DAMAGED"
+
+
+def test_a_message_quotes_no_more_than_a_line_of_a_damaged_file(tmp_path: Path):
+    path = written(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[26:28] = (1000).to_bytes(2, "little")  # the length of the first member's name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        saved.load(path)
+    assert refused.value.code == "POSTERIORS-DAMAGED"
+    assert len(refused.value.message) < len(str(path)) + 250
 
 
 def test_a_full_disk_leaves_the_old_file(three, tmp_path: Path, monkeypatch):

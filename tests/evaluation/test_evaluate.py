@@ -17,6 +17,7 @@ from verydeep.evaluation.metrics import measure
 from verydeep.evaluation.posteriors import posteriors
 from verydeep.evaluation.protocol import Protocol, protocol_for
 from verydeep.evaluation.table import to_markdown, to_text
+from verydeep.report.memory import inference_bytes
 from verydeep.spec import BatchNorm, Block, Flatten, Linear, Network
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -47,7 +48,7 @@ def test_the_centre_crop_is_what_it_was_to_the_bit(folder: Path):
     images = labelled(run, folder)
     found = evaluate(run, folder)
     plain = measure(logits(run, images).array, images.labels, classes=CLASSES)
-    assert replace(found, engine=None, scales=()) == plain
+    assert replace(found, engine=None, scales=None) == plain
     assert found == evaluate(run, folder, protocol="center", scales=(18,), flip=False)
     assert found != evaluate(run, folder, flip=True)
 
@@ -63,7 +64,7 @@ def test_an_evaluation_says_by_which_protocol_scales_and_mirror_images(folder: P
 def test_the_numbers_are_those_of_the_mean_posterior(folder: Path):
     runs = [a_run(seed=seed) for seed in (1, 2)]
     images = labelled(runs[0], folder)
-    each = [posteriors(run, images, protocol_for(run, "dense")).array for run in runs]
+    each = [posteriors(run, images, protocol=protocol_for(run, "dense")).array for run in runs]
     mean = np.mean(each, axis=0)
     found = evaluate(runs[0], folder, protocol="dense", fuse=[runs[1]])
     assert found.top1 == (mean.argmax(1) == images.labels).mean()
@@ -103,6 +104,8 @@ def test_what_is_saved_is_fused_later(folder: Path, tmp_path: Path):
         ({"scales": (18.5,)}, "EVAL-SCALE", "not 18.5"),
         ({"scales": (18, 20, 18)}, "EVAL-SCALE", "the test scale 18 is given twice"),
         ({"protocol": "dense", "batch": 0}, "OPTION-VALUE", "batch must be 1 or more, got 0"),
+        ({"memory": 0}, "OPTION-VALUE", "memory must be 1 or more, got 0"),
+        ({"batch": 0}, "OPTION-VALUE", "batch must be 1 or more, got 0"),
         ({"protocol": "dense", "memory": 0}, "OPTION-VALUE", "memory must be 1 or more, got 0"),
         ({"save": "posteriors.txt"}, "OUT", "does not end in .npz"),
         ({"save": "nowhere/x.npz"}, "OUT", "nowhere is no folder"),
@@ -129,7 +132,7 @@ def test_runs_that_do_not_belong_together_are_refused_before_anything_is_compute
 
 def test_posteriors_of_other_images_are_refused_before_anything_is_computed(folder: Path, request):
     run = a_run()
-    elsewhere = posteriors(run, in_memory(pictures(20, channels=3)), protocol_for(run))
+    elsewhere = posteriors(run, in_memory(pictures(20, channels=3)), protocol=protocol_for(run))
     request.getfixturevalue("nothing_is_computed")
     with pytest.raises(ConfigError, match="tested on other images") as refused:
         evaluate(run, folder, fuse=[elsewhere])
@@ -138,7 +141,7 @@ def test_posteriors_of_other_images_are_refused_before_anything_is_computed(fold
 
 def test_saved_posteriors_have_their_protocol_already(folder: Path):
     run = a_run()
-    found = posteriors(run, labelled(run, folder), protocol_for(run))
+    found = posteriors(run, labelled(run, folder), protocol=protocol_for(run))
     with pytest.raises(ConfigError, match="have their images and their protocol already") as refused:
         evaluate(found, protocol="dense")
     assert refused.value.code == "OPTIONS-DISAGREE"
@@ -151,7 +154,6 @@ def test_scales_are_those_of_the_training_unless_others_are_given():
     assert protocol_for(run, "both", scales=[16, 20], flip=False) == Protocol("both", (16, 20), flip=False)
     own_size = replace(run, preprocessing=replace(run.preprocessing, resize=None))
     assert protocol_for(own_size, "dense").scales == ()
-    assert "each image at its own size" in str(protocol_for(own_size, "dense"))
 
 
 def test_images_of_their_own_size_are_not_rescaled():
@@ -159,7 +161,7 @@ def test_images_of_their_own_size_are_not_rescaled():
     own_size = replace(run, preprocessing=replace(run.preprocessing, resize=None))
     images = in_memory(pictures(3, channels=3, sizes=[(21, 27)]))
     found, named = (
-        posteriors(one, images, protocol_for(one, "dense"))
+        posteriors(one, images, protocol=protocol_for(one, "dense"))
         for one in (own_size, replace(run, preprocessing=replace(run.preprocessing, resize=21)))
     )
     assert np.array_equal(found.array, named.array)
@@ -191,8 +193,9 @@ def test_too_little_memory_is_refused_with_what_is_needed(folder: Path, monkeypa
     ) as refused:
         evaluate(run, folder, protocol="dense", memory=10_000)
     assert refused.value.code == "EVAL-MEMORY"
-    with pytest.raises(ResourceError, match="the maps of one crop take"):
-        evaluate(run, folder, protocol="ten-crop", memory=1000)
+    for protocol in ("center", "ten-crop"):
+        with pytest.raises(ResourceError, match="the maps of one crop take"):
+            evaluate(run, folder, protocol=protocol, memory=1000)
     monkeypatch.setattr(room, "memory_bytes", lambda: 10_000)
     with pytest.raises(ResourceError, match=r"and this machine has 0\.0095 MiB"):
         evaluate(run, folder, protocol="dense", scales=(18,))
@@ -219,6 +222,43 @@ def test_fewer_images_at_once_where_there_is_little_memory(folder: Path, monkeyp
     small = evaluate(run, folder, protocol="dense", memory=34_000)
     assert max(seen) == 3
     assert abs(small.loss - large.loss) <= 1e-5
+
+
+def test_fewer_centre_crops_at_once_where_there_is_little_memory(folder: Path, monkeypatch):
+    run = a_run()
+    seen: list[int] = []
+    original = evaluation.scores_of
+
+    def noted(*arguments, batch: int, **options):
+        seen.append(batch)
+        return original(*arguments, batch=batch, **options)
+
+    monkeypatch.setattr(evaluation, "scores_of", noted)
+    large = evaluate(run, folder)
+    small = evaluate(run, folder, memory=3 * inference_bytes(run.network))
+    assert seen == [256, 3]
+    assert abs(small.loss - large.loss) <= 1e-5
+
+
+@pytest.mark.usefixtures("nothing_is_computed")
+def test_a_scale_of_the_models_own_that_is_too_large_for_the_machine_is_refused_first(folder: Path, monkeypatch):
+    run = a_run()
+    monkeypatch.setattr(room, "memory_bytes", lambda: 2**20)
+    large = replace(run, preprocessing=replace(run.preprocessing, resize=300))
+    with pytest.raises(ResourceError, match=r"pixels takes .* as 300x\d+, and this machine has 1 MiB") as refused:
+        evaluate(large, folder)
+    assert refused.value.code == "EVAL-MEMORY"
+
+
+def test_a_run_that_is_named_twice_is_refused_before_anything_is_computed(folder: Path, request):
+    run = a_run()
+    same = replace(run, path=Path("run-1").absolute())
+    one = posteriors(run, labelled(run, folder), protocol=protocol_for(run, "dense"))
+    request.getfixturevalue("nothing_is_computed")
+    for others in ([run], [same], [a_run(seed=2), same], [one]):
+        with pytest.raises(ConfigError, match="run-1 by dense, Q = 18, with mirror images, is there twice") as refused:
+            evaluate(run, folder, protocol="dense", fuse=others)
+        assert refused.value.code == "FUSE-TWICE"
 
 
 def test_progress_counts_every_image_once_for_each_scale(folder: Path):

@@ -21,6 +21,7 @@ from verydeep.evaluation.metrics import (
     measure,
     most_confused,
 )
+from verydeep.evaluation.table import to_markdown, to_text
 
 
 def names(count):
@@ -201,7 +202,17 @@ def test_a_record_from_before_there_were_protocols_is_a_centre_crop():
     new = ("engine", "protocol", "scales", "flip", "runs")
     old = {key: value for key, value in found.to_json().items() if key not in new}
     assert from_json(old) == found
-    assert (found.protocol, found.scales, found.flip, found.runs) == ("center", (), False, ())
+    assert (found.protocol, found.scales, found.flip, found.runs) == ("center", None, False, ())
+    for text in (to_text(found), to_markdown(found)):
+        assert "protocol: center, at a scale that was not recorded, without mirror images" in text
+
+
+def test_each_image_at_its_own_size_is_not_a_scale_that_nobody_wrote_down():
+    found = replace(measure(np.eye(2), np.array([0, 1]), classes=names(2)), scales=())
+    again = from_json(json.loads(json.dumps(found.to_json())))
+    assert again == found
+    assert again.scales == ()
+    assert "protocol: center, each image at its own size, without mirror images" in to_text(again)
 
 
 def test_json_of_another_kind_is_refused_by_its_keys():

@@ -65,7 +65,7 @@ def difference(name: str, kind: str, *, flip: bool = True, engine: str = "veryde
     run = a_run(name)
     images = in_memory(pictures(2, channels=run.preprocessing.channels))
     protocol = protocol_for(run, kind, scales=SCALES, flip=flip)
-    found = posteriors.posteriors(run, images, protocol, engine=engine)
+    found = posteriors.posteriors(run, images, protocol=protocol, engine=engine)
     return float(np.abs(found.array - expected(name, kind, flip, SCALES)).max())
 
 
@@ -87,7 +87,7 @@ def test_files_of_any_shape_in_batches_of_any_size_are_the_loops(kind: str, tmp_
     split = in_files(images, tmp_path)
     protocol = protocol_for(run, kind, scales=(16, 21))
     for batch in (1, 2, 256):
-        found = posteriors.posteriors(run, split, protocol, batch=batch)
+        found = posteriors.posteriors(run, split, protocol=protocol, batch=batch)
         assert np.abs(found.array - loops).max() <= TOLERANCE
         assert np.array_equal(found.labels, split.labels)
 
@@ -96,9 +96,9 @@ def test_images_that_wait_for_their_shape_too_long_come_all_the_same(tmp_path: P
     run = a_run()
     split = in_files(pictures(8, channels=3, sizes=[(19, 27), (30, 20), (20, 20)]), tmp_path)
     protocol = protocol_for(run, "dense")
-    together = posteriors.posteriors(run, split, protocol).array
+    together = posteriors.posteriors(run, split, protocol=protocol).array
     monkeypatch.setattr(alike, "WAITING", 3 * 18 * 25 * 3)
-    assert np.abs(posteriors.posteriors(run, split, protocol).array - together).max() <= TOLERANCE
+    assert np.abs(posteriors.posteriors(run, split, protocol=protocol).array - together).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -106,7 +106,9 @@ def test_dense_at_exactly_the_crop_is_the_crop(name: str):
     run = a_run(name)
     channels, size, _ = run.network.input
     split = in_memory(pictures(3, channels=channels, sizes=[(2 * size, 2 * size)]))
-    crop, whole = (posteriors.posteriors(run, split, Protocol(kind, (size,), False)) for kind in ("center", "dense"))
+    crop, whole = (
+        posteriors.posteriors(run, split, protocol=Protocol(kind, (size,), False)) for kind in ("center", "dense")
+    )
     assert np.abs(crop.array - whole.array).max() <= 1e-6
 
 
@@ -135,6 +137,11 @@ def inside_the_corners(image: tuple[int, int], *, size: tuple[int, int]) -> list
 
 def corners_only(image: tuple[int, int], *, size: tuple[int, int]) -> list[tuple[int, int]]:
     return windows.corners_and_centre(image, size=size)[:4]
+
+
+def corners_of_the_rectangle(image: tuple[int, int], *, size: tuple[int, int]) -> list[tuple[int, int]]:
+    corners = [(top, left) for top in (0, image[0] - size[0]) for left in (0, image[1] - size[1])]
+    return [*corners, *windows.centre(image, size=size)]
 
 
 def the_map_is_one_of_the_crops(parts: list[Tensor]) -> Tensor:
@@ -183,6 +190,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]
     "the grid has no corners": (with_windows(*GRIDS, at=inside_the_corners), GRIDS),
     "the centre is off by one pixel": (with_windows("center", at=one_pixel_off), ("center",)),
     "ten crops without the centre": (with_windows("ten-crop", at=corners_only), ("ten-crop",)),
+    "ten crops of the whole rectangle": (with_windows("ten-crop", at=corners_of_the_rectangle), ("ten-crop",)),
     "the map is one of the crops": (with_part(order, "mean", the_map_is_one_of_the_crops), ("both",)),
     "one scale instead of three": (with_part(posteriors, "alike", at_one_scale), KINDS),
     "squashed to a square": (squash, KINDS),
@@ -209,6 +217,17 @@ def test_the_grid_goes_from_corner_to_corner_through_the_centre():
     assert sorted({left for _, left in corners}) == [0, 29, 58, 88, 117]
 
 
+def test_the_ten_crops_lie_in_the_central_square_as_alexnets_do():
+    in_the_square = [(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)]
+    assert windows.corners_and_centre((256, 256), size=(224, 224)) == in_the_square
+    assert windows.corners_and_centre((256, 341), size=(224, 224)) == [(y, x + 42) for y, x in in_the_square]
+    assert windows.corners_and_centre((341, 256), size=(224, 224)) == [(y + 42, x) for y, x in in_the_square]
+
+
+def test_a_square_that_does_not_hold_the_crop_is_stretched_until_it_does():
+    assert windows.corners_and_centre((20, 40), size=(16, 24)) == [(0, 8), (0, 8), (4, 8), (4, 8), (2, 8)]
+
+
 def test_where_a_side_has_the_length_of_the_crop_the_grid_lies_on_one_line_and_each_window_counts():
     assert windows.grid((224, 232), size=(224, 224)) == [(0, left) for left in (0, 2, 4, 6, 8)] * 5
 
@@ -220,4 +239,4 @@ def test_a_score_that_is_not_finite_is_refused_with_its_image():
     with pytest.raises(
         NumericalError, match="the scores of 2 of 2 samples are not finite, the first are those of sample 0"
     ):
-        posteriors.posteriors(broken, split, protocol_for(run, "dense"))
+        posteriors.posteriors(broken, split, protocol=protocol_for(run, "dense"))

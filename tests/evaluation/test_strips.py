@@ -101,10 +101,10 @@ def test_both_engines_give_the_same_posteriors_in_parts(name: str, engine: str):
     run = a_run(name)
     split = in_memory(pictures(2, channels=run.preprocessing.channels, sizes=[(70, 90)]))
     protocol = protocol_for(run, "dense", scales=(40, 61))
-    whole = posteriors(run, split, protocol, engine=engine)
+    whole = posteriors(run, split, protocol=protocol, engine=engine)
     for memory in (30_000, 60_000, 100_000):
-        assert len(room.room_for(run, split, protocol, memory=memory).parts((61, 78))) > 1
-        in_parts = posteriors(run, split, protocol, engine=engine, memory=memory)
+        assert len(room.room_for(run, split, protocol=protocol, memory=memory).parts((61, 78))) > 1
+        in_parts = posteriors(run, split, protocol=protocol, engine=engine, memory=memory)
         assert np.abs(in_parts.array - whole.array).max() <= 1e-5
 
 

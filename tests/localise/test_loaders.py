@@ -10,7 +10,7 @@ from verydeep.errors import ConfigError, DataError
 from verydeep.localise.annotated import Annotated, part, with_classes
 from verydeep.localise.annotation import MOST_BYTES, read_annotation
 from verydeep.localise.ilsvrc import load_ilsvrc
-from verydeep.localise.image_size import image_size
+from verydeep.data.decode import upright_size
 from verydeep.localise.load import load_annotated
 from verydeep.localise.synthetic import load_synthetic
 from verydeep.localise.voc import load_voc
@@ -240,10 +240,10 @@ def test_the_size_of_an_image_is_that_of_the_upright_one(tmp_path):
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(tmp_path / "lying.jpg", exif=exif)
     Image.new("RGB", (40, 30)).save(tmp_path / "plain.png")
-    assert image_size(str(tmp_path / "lying.jpg")) == (40, 30)
-    assert image_size(str(tmp_path / "plain.png")) == (30, 40)
+    assert upright_size(str(tmp_path / "lying.jpg")) == (40, 30)
+    assert upright_size(str(tmp_path / "plain.png")) == (30, 40)
     (tmp_path / "no.png").write_text("no image")
-    assert refused(image_size, path=str(tmp_path / "no.png")).code == "IMAGE-UNREADABLE"
+    assert refused(upright_size, source=str(tmp_path / "no.png")).code == "IMAGE-UNREADABLE"
 
 
 def test_the_embedded_set_is_a_function_of_nothing_and_its_boxes_hold_the_ink():

@@ -20,6 +20,32 @@ PAPER = {
 }
 
 
+TABLE_7 = """\
+ours, 2 nets: 23.7 6.8 6.8; ours, 1 net: 24.4 7.1 7.0; ours, 7 nets: 24.7 7.5 7.3
+GoogLeNet, 1 net: - - 7.9; GoogLeNet, 7 nets: - - 6.7; MSRA, 11 nets: - - 8.1; MSRA, 1 net: 27.9 9.1 9.1
+Clarifai, multiple nets: - - 11.7; Clarifai, 1 net: - - 12.5
+Zeiler & Fergus, 6 nets: 36.0 14.7 14.8; Zeiler & Fergus, 1 net: 37.5 16.0 16.1
+OverFeat, 7 nets: 34.0 13.2 13.6; OverFeat, 1 net: 35.7 14.2 -
+Krizhevsky et al., 5 nets: 38.1 16.4 16.4; Krizhevsky et al., 1 net: 40.7 18.2 -"""
+
+# Of every claim: what errs more, what errs less; each as nets and S, protocol where it is not dense, scales.
+CLAIMED = """\
+depth A-B: A 256 one > B 256 one
+depth B-C: B 256 one > C 256 one
+depth C-D: C 256 one > D 256 one
+depth A-D: A 256 one > D 256 one
+depth A-E: A 256 one > E 256 one
+lrn: A 256 one does not gain A-LRN 256 one
+shallow: shallow 256 center one > B 256 center one
+jitter 256: D 256 one > D jitter one
+jitter 384: D 384 one > D jitter one
+scales: D 256 one > D 256 three
+scales, jitter: D jitter one > D jitter three
+both, dense: D jitter three > D jitter both three
+both, crops: D jitter multi-crop three > D jitter both three
+fusion: D jitter three | E jitter three > D jitter + E jitter three"""
+
+
 def _words(row: Row) -> str:
     assert row.tested is not None
     (trained,) = row.tested.trained
@@ -55,6 +81,38 @@ def test_the_rows_of_table_7_that_are_ours_stand_in_the_tables_before():
     ours = [(row.tested, row.top1, row.top5) for row in TABLES["table7"].rows if row.tested]
     assert len(ours) == 3
     assert set(ours) <= before
+
+
+def test_every_figure_of_table_7_is_the_papers():
+    found = [
+        " ".join([f"{row.label or _ours(row)}:", *map(_figure, (row.top1, row.top5, row.test_top5))])
+        for row in TABLES["table7"].rows
+    ]
+    assert found == TABLE_7.replace("\n", "; ").split("; ")
+
+
+def test_every_claim_is_the_papers():
+    found = [
+        f"{claim.name}: {' | '.join(map(_tested, claim.worse))} "
+        f"{'>' if claim.says == 'gains' else claim.says} {_tested(claim.better)}"
+        for claim in CLAIMS
+    ]
+    assert found == CLAIMED.split("\n")
+
+
+def _figure(percent: float | None) -> str:
+    return "-" if percent is None else f"{percent}"
+
+
+def _ours(row: Row) -> str:
+    assert row.tested is not None
+    count = len(row.tested.trained)
+    return f"ours, {count} net{'s' if count > 1 else ''}"
+
+
+def _tested(tested: Experiment) -> str:
+    nets = " + ".join(f"{one.net} {'jitter' if one.side == JITTERED else one.side}" for one in tested.trained)
+    return f"{nets}{'' if tested.kind == 'dense' else f' {tested.kind}'} {tested.sides}"
 
 
 def test_the_test_scales_are_those_of_sections_4_1_and_4_2():

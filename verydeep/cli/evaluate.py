@@ -9,8 +9,6 @@ from cyclopts import Parameter
 from verydeep.cli.options import WHOLE, Batch, DataRoot, Device, Download, Engine, Out
 from verydeep.cli.output import write_engine, write_text
 
-MEBIBYTE = 2**20
-
 Scales = Annotated[
     tuple[int, ...] | None,
     WHOLE,
@@ -67,6 +65,7 @@ def run(
     from verydeep.cli.progress import bar
     from verydeep.evaluation import table
     from verydeep.evaluation.evaluate import evaluate
+    from verydeep.evaluation.room import MEBIBYTE
     from verydeep.processes import speaks
 
     with bar("images") as watch:

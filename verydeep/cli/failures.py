@@ -1,14 +1,13 @@
 """What went wrong, whatever it was, as an error with a code, one line and an exit code."""
 
-import errno
 import re
 
 from cyclopts import CycloptsError, UnusedCliTokensError
 
-from verydeep.errors import ConfigError, ResourceError, VerydeepError
+from verydeep.errors import ConfigError, VerydeepError
+from verydeep.exhausted import exhausted
 
 LONGEST_WORD = 200  # characters of what a user typed that are shown; some paths are long
-_USED_UP = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
 
 def failure(error: BaseException) -> VerydeepError:
@@ -24,13 +23,8 @@ def failure(error: BaseException) -> VerydeepError:
             )
             stopped.exit_code = 130
             return stopped
-        case OSError() if error.errno in _USED_UP:
-            where = f"{error.filename}: " if error.filename else ""
-            return ResourceError(f"{where}{error.strerror}", code="RESOURCE", hint="Make room, then try again.")
-        case _ if _is_out_of_memory(error):
-            return ResourceError(
-                "there is not enough memory", code="MEMORY", hint="Give a smaller --batch, or a smaller network."
-            )
+        case _ if (lack := exhausted(error)) is not None:
+            return lack
         case _:
             return VerydeepError(
                 f"{type(error).__name__}: {error}",
@@ -43,14 +37,6 @@ def one_line(error: VerydeepError) -> str:
     """What is printed of `error`, however long the words in it are, and with what would steer a terminal escaped."""
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in error.line())
     return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD - 3]}...", text)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # PyTorch's own are RuntimeErrors, and this file does not import it.
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error))
-    )
 
 
 def _usage(error: CycloptsError) -> VerydeepError:

@@ -14,7 +14,7 @@ from verydeep.errors import DataError
 run = App(name="localise", help="Where the object is: train a localiser, measure it, ask it.")
 
 BadBoxes = Annotated[
-    Literal["refuse", "skip"], Parameter(help="What to do with boxes that are inverted or reach outside the image.")
+    Literal["refuse", "skip"], Parameter(help="What to do with objects whose box, size of image or class cannot be.")
 ]
 Scales = Annotated[
     tuple[int, ...],
@@ -126,19 +126,21 @@ def evaluate(
         localiser: The folder that `verydeep localise train` wrote.
         data: Images with boxes: synthetic, voc2007, voc2012 or imagenet.
     """
-    from verydeep.localise.evaluate import evaluate_localisers, to_text
+    from verydeep.localise.evaluate import evaluate_localisers, refuse_options, to_text
     from verydeep.localise.load import load_annotated
     from verydeep.localise.localiser import open_localiser
     from verydeep.run import open_run
 
     opened = [open_localiser(place) for place in (localiser, *fuse)]
     rater = None if classifier is None else open_run(classifier)
+    number: Literal[1, 2] = 1 if protocol == "1" else 2
+    refuse_options(opened, protocol=number, classifier=rater, scales=scales)
     images = load_annotated(data, split=split, root=data_root, bad_boxes=bad_boxes)
     _say_left_out(images.left_out)
     found = evaluate_localisers(
         opened,
         images,
-        protocol=1 if protocol == "1" else 2,
+        protocol=number,
         classifier=rater,
         scales=scales,
         device=device,
@@ -207,4 +209,4 @@ def _say(line: str) -> None:
 
 def _say_left_out(count: int) -> None:
     if count:
-        _say(f"warning: {count:,} objects whose box cannot be are left out")
+        _say(f"warning: {count:,} objects that cannot be used are left out")

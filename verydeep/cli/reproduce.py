@@ -17,7 +17,7 @@ def run(
     scale: Annotated[
         str, Parameter(help="laptop: an eighth of the paper's lengths, thin nets; or imagenet.")
     ] = "laptop",
-    seeds: Annotated[int, WHOLE, Parameter(help="Trainings of each network; findings need 2 or more.")] = 3,
+    seeds: Annotated[int, WHOLE, Parameter(help="Trainings of each network; findings need 3 or more.")] = 3,
     out: Annotated[
         Path | None, Parameter(help="Folder of runs, passes and tables [default: reproduced-SCALE].")
     ] = None,
@@ -52,10 +52,21 @@ def run(
         format: text, json, markdown or html; all but the first are also files in the folder.
     """
     from verydeep.reproduce import document
+    from verydeep.reproduce.idle import refuse_idle
     from verydeep.reproduce.reproduce import planned, reproduce
     from verydeep.reproduce.request import Request, with_choices
     from verydeep.reproduce.scales import scale as by_name
 
+    given = {
+        "--scale imagenet": scale == "imagenet",
+        "--data": data is not None,
+        "--epochs": epochs is not None,
+        "--test-images": test_images is not None,
+        "--crop-images": crop_images is not None,
+        "--jobs": jobs > 1,
+        "--workers": workers is not None,
+    }
+    refuse_idle(table, given=given)
     chosen = with_choices(by_name(scale), data=data, epochs=epochs, test_images=test_images, crop_images=crop_images)
     request = Request(
         chosen,

@@ -37,7 +37,9 @@ def run(
     baseline: Annotated[
         tuple[Literal["pixels", "random"], ...],
         Parameter(
-            consume_multiple=True, show_default=False, help="Rows to compare with: pixels, or the net before training."
+            consume_multiple=True,
+            show_default=False,
+            help="Rows to compare with: pixels, or the net with freshly drawn weights.",
         ),
     ] = (),
     costs: Annotated[

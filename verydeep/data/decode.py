@@ -40,6 +40,7 @@ ALPHA_MODES = ("LA", "PA", "RGBA", "P")
 GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 
 EXIF_ORIENTATION = 0x0112
+LYING = (5, 6, 7, 8)  # orientations that exchange height and width
 TIFF_BITS_PER_SAMPLE = 258
 TIFF_PHOTOMETRIC = 262
 
@@ -89,6 +90,21 @@ def size_of(source: Path | str) -> tuple[int, int]:
         with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
             _check_size(image)
             return image.height, image.width
+    except Exception as error:  # as above
+        raise _unreadable(source, error) from error
+
+
+def upright_size(source: Path | str) -> tuple[int, int]:
+    """Height and width as `decode` will give them, upright; of a PNG file the pixels may be unpacked for that.
+
+    Raises:
+        DataError: code IMAGE-UNREADABLE, as for `decode`.
+    """
+    try:
+        with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
+            _check_size(image)
+            lying = _orientation(image) in LYING
+            return (image.width, image.height) if lying else (image.height, image.width)
     except Exception as error:  # as above
         raise _unreadable(source, error) from error
 

@@ -17,11 +17,11 @@ from verydeep.engine.choose import EngineName, choose, ready
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation import saved
 from verydeep.evaluation.ensemble import fuse as fused
-from verydeep.evaluation.ensemble import named, refuse_other_classes, refuse_other_images
-from verydeep.evaluation.metrics import Evaluation, measure
-from verydeep.evaluation.posteriors import Posteriors, share_of
-from verydeep.evaluation.protocol import protocol_for
-from verydeep.evaluation.room import MEMORY, room_for
+from verydeep.evaluation.ensemble import named, refuse_other_classes, refuse_other_images, refuse_twice
+from verydeep.evaluation.metrics import Evaluation, Member, measure
+from verydeep.evaluation.posteriors import Posteriors, member_of, share_of
+from verydeep.evaluation.protocol import Protocol, protocol_for
+from verydeep.evaluation.room import MEMORY, refuse_below_one, room_for
 from verydeep.evaluation.scores import scores_of
 from verydeep.processes import joined, speaks
 from verydeep.run import Run, open_run
@@ -80,12 +80,14 @@ def evaluate(
 
     Raises:
         ConfigError: no finished run there, no such data set, device, engine or protocol, a scale below the crop, a
-            model alone and no `data`, `batch` is below 1, or runs that cannot be fused: other classes or images.
+            model alone and no `data`, `batch` or `memory` is below 1, or runs that cannot be fused: other classes or
+            images, or one of them twice.
         DataError: images missing or unreadable, or of a class that the network does not know; damaged posteriors.
         ResourceError: code EVAL-MEMORY; an image, or the smallest part of it, takes more memory than there is.
         WeightsError: the run's model is damaged, or has no class names.
         NumericalError: the network's scores are not finite.
     """
+    refuse_below_one(batch=batch, memory=memory)
     if save is not None:
         _refuse_place(Path(save))
     sources = [_opened(source) for source in (run, *fuse)]
@@ -102,12 +104,14 @@ def evaluate(
     _refuse_other_classes(sources)
     images = labelled(runs[0], data, split=split, data_root=data_root, download=download)
     if len(sources) == 1 and save is None and asked[0] == protocol_for(runs[0]):
-        found = logits(runs[0], images, device=device, batch=batch, engine=engine)
+        room = room_for(runs[0], images, protocol=asked[0], memory=memory)
+        found = logits(runs[0], images, device=device, batch=room.crops_at_once(batch), engine=engine)
         evaluation = measure(found.array, images.labels, classes=images.classes)
         return replace(evaluation, engine=found.engine, scales=asked[0].scales)
     _refuse_other_images(sources, images)
+    refuse_twice(_members(sources, asked=asked))
     for other, wanted in zip(runs[1:], asked[1:], strict=True):
-        room_for(other, images, wanted, memory=memory)  # refuses before anything is computed
+        room_for(other, images, protocol=wanted, memory=memory)  # refuses before anything is computed
     with joined(device) as processes:  # once for all runs: who has left cannot join again
         computed = [
             share_of(
@@ -221,6 +225,16 @@ def _refuse_other_images(sources: Sequence[Run | Posteriors], images: Split) -> 
                 code="FUSE-IMAGES",
                 hint="Fuse runs of one kind.",
             )
+
+
+def _members(sources: Sequence[Run | Posteriors], *, asked: Sequence[Protocol]) -> tuple[Member, ...]:
+    """What will be fused: of each run that is still to be computed, by its protocol of `asked`, and what was saved."""
+    rest = iter(asked)
+    return tuple(
+        tested
+        for source in sources
+        for tested in (source.members if isinstance(source, Posteriors) else (member_of(source, next(rest)),))
+    )
 
 
 def _name(source: Run | Posteriors) -> str:

@@ -53,7 +53,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]  # row: the true class; column: the predicted one; samples
     engine: str | None = None  # that computed the scores, as `verydeep.engine.choose` names it
     protocol: str = "center"  # by which the first run was tested, or the only one
-    scales: tuple[int, ...] = ()  # its scales; () where nobody wrote them down, or each image kept its own size
+    scales: tuple[int, ...] | None = None  # its scales, () for each image at its own size; None: nobody wrote them down
     flip: bool = False  # whether its mirror images counted
     runs: tuple[Member, ...] = ()  # whose posteriors were averaged; () where there was one run alone
 
@@ -62,7 +62,7 @@ class Evaluation:
         record = asdict(self)
         record["per_class"] = list(record["per_class"])
         record["confusion"] = [list(row) for row in self.confusion]
-        record["scales"] = list(self.scales)
+        record["scales"] = None if self.scales is None else list(self.scales)
         record["runs"] = [{**entry, "scales": list(entry["scales"])} for entry in record["runs"]]
         return record
 
@@ -80,7 +80,7 @@ class Confusion:
 def from_json(value: dict[str, Any]) -> Evaluation:
     """The record that `to_json` wrote; DataError where keys are missing or unknown."""
     # Records from before there were engines, and protocols.
-    value = {"engine": None, "protocol": "center", "scales": [], "flip": False, "runs": [], **value}
+    value = {"engine": None, "protocol": "center", "scales": None, "flip": False, "runs": [], **value}
     difference = sorted({field.name for field in fields(Evaluation)} ^ set(value))
     for entry in value["runs"]:
         difference += sorted({field.name for field in fields(Member)} ^ set(entry))
@@ -89,7 +89,8 @@ def from_json(value: dict[str, Any]) -> Evaluation:
     classes = tuple(ClassMetrics(**entry) for entry in value["per_class"])
     confusion = tuple(tuple(row) for row in value["confusion"])
     runs = tuple(Member(**{**entry, "scales": tuple(entry["scales"])}) for entry in value["runs"])
-    rest = {"per_class": classes, "confusion": confusion, "scales": tuple(value["scales"]), "runs": runs}
+    scales = None if value["scales"] is None else tuple(value["scales"])
+    rest = {"per_class": classes, "confusion": confusion, "scales": scales, "runs": runs}
     return Evaluation(**{**value, **rest})
 
 

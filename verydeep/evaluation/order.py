@@ -40,12 +40,13 @@ def posterior(
         if protocol.kind in MAPS:
             found.append(softmax(mean_scores(scores, turned(pixels), parts=parts)))
         if protocol.kind != "dense":
-            found.append(_of_windows(scores, pixels, turned, kind=protocol.kind, crop=crop, at_once=at_once))
+            windows = _of_windows(scores, pixels, turned=turned, kind=protocol.kind, crop=crop, at_once=at_once)
+            found.append(windows)
     return mean(found)
 
 
 def _of_windows(
-    scores: Scores, pixels: Pixels, turned: Callable[[Pixels], Pixels], *, kind: str, crop: Size | None, at_once: int
+    scores: Scores, pixels: Pixels, *, turned: Callable[[Pixels], Pixels], kind: str, crop: Size | None, at_once: int
 ) -> Tensor:
     """The mean of the windows' posteriors; each window is turned, not the image, so that all mirror a window."""
     whole = pixels.shape[2], pixels.shape[3]

@@ -11,12 +11,12 @@ from torch import Tensor
 from verydeep.data.preprocess import normalise
 from verydeep.data.split import Split, fingerprint
 from verydeep.engine.choose import EngineName, choose, ready
-from verydeep.errors import ConfigError, DataError
+from verydeep.errors import DataError
 from verydeep.evaluation.alike import alike
 from verydeep.evaluation.metrics import Member, check_finite
 from verydeep.evaluation.order import mean, posterior
 from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.room import MEMORY, room_for
+from verydeep.evaluation.room import MEMORY, refuse_below_one, room_for
 from verydeep.processes import Processes, joined
 from verydeep.rewrite.dense import dense_weights
 from verydeep.run import Run
@@ -38,8 +38,8 @@ class Posteriors:
 def posteriors(
     run: Run,
     images: Split,
-    protocol: Protocol,
     *,
+    protocol: Protocol,
     device: str = "auto",
     batch: int = 256,
     memory: int = MEMORY,
@@ -83,12 +83,10 @@ def share_of(
     watch: Callable[[int, int], None],
 ) -> Posteriors:
     """The same, where this process has joined the others already; all of them get all posteriors."""
-    for option, value in (("batch", batch), ("memory", memory)):
-        if value < 1:
-            raise ConfigError(f"{option} must be 1 or more, got {value}", code="OPTION-VALUE")
+    refuse_below_one(batch=batch, memory=memory)
     if not len(images):
         raise DataError(f"{images.name}: there is no image to evaluate", code="EVAL-EMPTY")
-    room = room_for(run, images, protocol, memory=memory)
+    room = room_for(run, images, protocol=protocol, memory=memory)
     weights = run.weights if room.network is run.network else dense_weights(run.network, run.weights)
     settings = run.settings or Config()
     choice = choose(engine, device=processes.device)
@@ -127,5 +125,10 @@ def share_of(
         # Every row is zero on all processes but one, so that the sum is exact.
         array = processes.total(mean(at_scale(*each) for each in enumerate(scales))).cpu().numpy()
     check_finite(array)
-    tested = Member(str(run.path), protocol.kind, protocol.scales, protocol.flip)
-    return Posteriors(array, images.labels, images.classes, choice.name, fingerprint(images), (tested,))
+    members = (member_of(run, protocol),)
+    return Posteriors(array, images.labels, images.classes, choice.name, fingerprint(images), members)
+
+
+def member_of(run: Run, protocol: Protocol) -> Member:
+    """How a run that was tested by a protocol is named among those that are fused."""
+    return Member(str(run.path), protocol.kind, protocol.scales, protocol.flip)

@@ -1,8 +1,8 @@
 """Which parts of an image are scored at which sizes, and how that becomes one answer (arXiv:1409.1556, section 3.2)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, cast, get_args
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
 
 from verydeep.errors import ConfigError, choices
 from verydeep.preprocessing import MOST
@@ -35,18 +35,13 @@ class Protocol:
         if twice:
             raise _scale(f"the test scale {twice[0]} is given twice, and would count twice")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain words and numbers, for `json.dumps`."""
-        return asdict(self) | {"scales": list(self.scales)}
 
-    def __str__(self) -> str:
-        """``dense, Q = 256, 384, 512, with mirror images``."""
-        return said(self.kind, scales=self.scales, flip=self.flip)
-
-
-def said(kind: str, *, scales: Sequence[int], flip: bool) -> str:
-    """A protocol in words, for a table."""
-    sizes = f"Q = {', '.join(map(str, scales))}" if scales else "each image at its own size"
+def said(kind: str, *, scales: Sequence[int] | None, flip: bool) -> str:
+    """A protocol in words, ``dense, Q = 256, 384, 512, with mirror images``; scales None are not known."""
+    if scales is None:
+        sizes = "at a scale that was not recorded"
+    else:
+        sizes = f"Q = {', '.join(map(str, scales))}" if scales else "each image at its own size"
     return f"{kind}, {sizes}, {'with' if flip else 'without'} mirror images"
 
 

@@ -7,7 +7,7 @@ from math import prod
 
 from verydeep.data.decode import shown, size_of
 from verydeep.data.split import MemorySplit, Split
-from verydeep.errors import ResourceError
+from verydeep.errors import ConfigError, ResourceError
 from verydeep.evaluation.alike import shape_at
 from verydeep.evaluation.protocol import MAPS, Protocol
 from verydeep.evaluation.strips import Part, bytes_at, least_bytes, parts
@@ -32,20 +32,20 @@ class Room:
 
     def parts(self, image: Pair) -> tuple[Part, ...]:
         """Of an image of this size, for its score map; () where the protocol needs none."""
-        return _parts(self.network, image, self.memory) if self.protocol.kind in MAPS else ()
+        return _parts(self.network, image, memory=self.memory) if self.protocol.kind in MAPS else ()
 
     def at_once(self, image: Pair, *, batch: int) -> int:
         """How many whole images of this size may be computed together, at most `batch`."""
         if self.protocol.kind not in MAPS:
             return self.crops_at_once(batch)
-        return _many(bytes_at(self.network, image), self.memory, batch)
+        return _many(bytes_at(self.network, image), memory=self.memory, batch=batch)
 
     def crops_at_once(self, batch: int) -> int:
         """How many images of the network's own size may be computed together, at most `batch`."""
-        return _many(inference_bytes(self.network), self.memory, batch)
+        return _many(inference_bytes(self.network), memory=self.memory, batch=batch)
 
 
-def room_for(run: Run, images: Split, protocol: Protocol, *, memory: int = MEMORY) -> Room:
+def room_for(run: Run, images: Split, *, protocol: Protocol, memory: int = MEMORY) -> Room:
     """The room for a run's network and a protocol, once it is sure that every image has enough.
 
     Args:
@@ -85,6 +85,13 @@ def room_for(run: Run, images: Split, protocol: Protocol, *, memory: int = MEMOR
     return room
 
 
+def refuse_below_one(*, batch: int, memory: int) -> None:
+    """Raise ConfigError, code OPTION-VALUE, where one of the two is below 1."""
+    for option, value in (("batch", batch), ("memory", memory)):
+        if value < 1:
+            raise ConfigError(f"{option} must be 1 or more, got {value}", code="OPTION-VALUE")
+
+
 def _sizes(images: Split) -> Iterable[tuple[str, Pair]]:
     """Name, height and width of the images; one stands for all that are in memory."""
     if isinstance(images, MemorySplit):
@@ -93,11 +100,11 @@ def _sizes(images: Split) -> Iterable[tuple[str, Pair]]:
 
 
 @lru_cache(maxsize=4096)
-def _parts(network: Network, image: Pair, memory: int) -> tuple[Part, ...]:
+def _parts(network: Network, image: Pair, *, memory: int) -> tuple[Part, ...]:
     return parts(network, image, memory=memory)
 
 
-def _many(each: int, memory: int, batch: int) -> int:
+def _many(each: int, *, memory: int, batch: int) -> int:
     return max(1, min(batch, memory // each))
 
 

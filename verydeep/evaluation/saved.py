@@ -18,6 +18,7 @@ from verydeep.weights.regular_file import opened
 
 SUFFIX = ".npz"
 MEMBERS = ("posteriors", "labels", "record")  # the record is the rest, JSON in UTF-8
+LONGEST = 200  # characters of what is wrong with a file, which may quote it
 TOLERANCE = 1e-6  # by which the probabilities of an image may miss 1
 
 
@@ -46,25 +47,32 @@ def load(path: Path) -> Posteriors:
         DataError: code POSTERIORS-DAMAGED; the file is damaged or holds something else.
         WeightsError: there is no such file, or it is no regular file.
     """
-    try:
-        with opened(path) as file:
-            array, labels, text = _members(file.read())
-        record = json.loads(text.tobytes())
-        found = Posteriors(
-            array=array,
-            labels=labels,
-            classes=tuple(map(str, record["classes"])),
-            engine=str(record["engine"]),
-            images=str(record["images"]),
-            members=tuple(_member(one) for one in record["members"]),
-        )
-        why = _why_not(found)
-    except (OSError, ValueError, LookupError, TypeError, EOFError, RecursionError, MemoryError) as error:
-        raise _damaged(path, " ".join(str(error).split()) or type(error).__name__) from None
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise _damaged(path, str(error)) from None
-    if why:
-        raise _damaged(path, why)
+    with opened(path) as file:
+        try:
+            found = _parsed(file.read())
+        except Exception as error:  # hostile bytes make zipfile and NumPy raise nearly anything
+            why = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+            raise DataError(
+                f"{path} holds no posteriors: {why}",
+                code="POSTERIORS-DAMAGED",
+                hint="Write it anew: verydeep evaluate RUN --save FILE.npz",
+            ) from None
+    return found
+
+
+def _parsed(content: bytes) -> Posteriors:
+    array, labels, text = _members(content)
+    record = json.loads(text.tobytes())
+    found = Posteriors(
+        array=array,
+        labels=labels,
+        classes=tuple(map(str, record["classes"])),
+        engine=str(record["engine"]),
+        images=str(record["images"]),
+        members=tuple(_member(one) for one in record["members"]),
+    )
+    if why := _why_not(found):
+        raise ValueError(why)
     return found
 
 
@@ -82,7 +90,9 @@ def _members(content: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def _member(entry: dict[str, Any]) -> Member:
-    scales = tuple(map(int, entry["scales"]))
+    scales = tuple(entry["scales"])
+    if any(type(scale) is not int for scale in scales):
+        raise ValueError("the scales are not whole numbers")
     return Member(str(entry["run"]), str(entry["protocol"]), scales, bool(entry["flip"]))
 
 
@@ -100,11 +110,3 @@ def _why_not(found: Posteriors) -> str:
     if not np.isfinite(array).all() or array.min() < 0 or np.abs(array.sum(1) - 1).max() > TOLERANCE:
         return "posteriors of an image are not probabilities"
     return "" if found.members else "no run is named"
-
-
-def _damaged(path: Path, why: str) -> DataError:
-    return DataError(
-        f"{path} holds no posteriors: {why}",
-        code="POSTERIORS-DAMAGED",
-        hint="Write it anew: verydeep evaluate RUN --save FILE.npz",
-    )

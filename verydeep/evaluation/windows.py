@@ -18,9 +18,15 @@ def centre(image: Size, *, size: Size) -> list[Corner]:
 
 
 def corners_and_centre(image: Size, *, size: Size) -> list[Corner]:
-    """The windows in the four corners and in the middle: with their mirror images, the ten of AlexNet (section 4.1)."""
-    bottom, right = image[0] - size[0], image[1] - size[1]
-    return [*product((0, bottom), (0, right)), *centre(image, size=size)]
+    """The windows in the four corners and the middle of the central square: mirrored too, the ten of AlexNet.
+
+    Its section 4.1 takes them from the central 256x256 of an image whose shorter side is 256, so nothing at the ends of
+    a longer image is seen. Where a window is longer than the shorter side, the square is stretched to hold it.
+    """
+    square = max(min(image), size[0]), max(min(image), size[1])
+    top, left = centre_corner(*image, size=square)
+    corners = product((0, square[0] - size[0]), (0, square[1] - size[1]))
+    return [(top + down, left + across) for down, across in (*corners, *centre(square, size=size))]
 
 
 def grid(image: Size, *, size: Size) -> list[Corner]:

@@ -103,6 +103,22 @@ def refuse_other_cells(first: DenseNetwork, other: DenseNetwork) -> None:
         )
 
 
+def refuse_other_crops(first: DenseNetwork, other: DenseNetwork, *, size: Pair, smallest: int) -> None:
+    """ConfigError, code LOCALISE-CELLS, where the cells of two networks stand for other crops of an image of `size`.
+
+    Networks of equal crop and step may do so: one that leaves the last pixels of its crop unread has fewer cells.
+    """
+    rescaled, _ = whole_frame(size, smallest=smallest, cover=first.preprocessing.size)
+    counts = [tuple(corners(one.network, rescaled)) for one in (first, other)]
+    if counts[0] != counts[1]:
+        raise ConfigError(
+            f"at scale {smallest} {other.network.name} has {len(counts[1])} cells in an image of {size[0]}x{size[1]}, "
+            f"and {first.network.name} {len(counts[0])}, or of other crops",
+            code="LOCALISE-CELLS",
+            hint="Rate boxes with the classifier that the localiser was made from, or one of the same crop and pools.",
+        )
+
+
 def pixels(split: Split, number: int) -> NDArray[np.uint8]:
     """One decoded image of a split, [h, w, c]."""
     if isinstance(split, MemorySplit):

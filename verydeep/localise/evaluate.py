@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from verydeep.data.check import usable
+from verydeep.data.decode import shown
 from verydeep.engine.choose import EngineName
 from verydeep.errors import ConfigError
 from verydeep.localise.annotated import Annotated, with_classes
 from verydeep.localise.center import center_boxes
-from verydeep.localise.constant import best_constant_box, placed_constant
+from verydeep.localise.constant import MOST_OBJECTS, best_constant_box, placed_constant
 from verydeep.localise.error import ground_truth_error, guessed_error
-from verydeep.localise.guesses import guess_all
+from verydeep.localise.guesses import guess_all, refuse_unlike, scales_of
 from verydeep.localise.localiser import Localiser
 from verydeep.localise.merge import CLOSE
 from verydeep.report import grid
@@ -28,7 +30,7 @@ class LocalisationResult:
     images: int
     ground_truth_error: float  # the class is given
     top5_error: float | None  # five guesses of class and box; protocol 2 only
-    constant_error: float  # of the best box that looks at no image, found on these same images: a lower bound
+    constant_error: float  # of the best box that looks at no image, found on these same images, or 2,000 of them
     scales: tuple[int, ...]  # smallest sides Q of protocol 2; () for protocol 1
 
     def to_json(self) -> dict[str, Any]:
@@ -61,27 +63,39 @@ def evaluate_localisers(
 
     Raises:
         ConfigError: options that do not go together, or networks that do not (see `guesses.Guesser`).
-        DataError: an image cannot be read, or a class is none of the localiser's.
+        DataError: an image cannot be read, or a class is none of the localiser's; before anything is computed.
+        ResourceError: an image is too large for a scale of protocol 2.
     """
+    refuse_options(localisers, protocol=protocol, classifier=classifier, scales=scales)
     data = with_classes(data, localisers[0].classes)
-    constant = ground_truth_error(placed_constant(best_constant_box(data), data), data)
+    usable(data.split, bad_images="refuse")
+    constant = ground_truth_error(placed_constant(best_constant_box(data, most=MOST_OBJECTS), data), data)
     if protocol == 1:
-        _refuse_for_centre(localisers, classifier=classifier, scales=scales)
         boxes = center_boxes(localisers[0], data, device=device, engine=engine)
         return LocalisationResult(1, len(data), ground_truth_error(boxes, data), None, constant, ())
     rater = classifier or classifier_of(localisers[0])
-    used = tuple(scales) or (rater.preprocessing.resize or min(rater.preprocessing.size),)
+    used = scales_of(rater, scales)
     guesses, own = guess_all(localisers, rater, data, scales=used, close=close, device=device, engine=engine)
     return LocalisationResult(2, len(data), ground_truth_error(own, data), guessed_error(guesses, data), constant, used)
+
+
+def refuse_options(
+    localisers: Sequence[Localiser], *, protocol: ProtocolNumber, classifier: Run | None, scales: Sequence[int]
+) -> None:
+    """ConfigError for options that do not go together, asked before data is read; as `evaluate_localisers`."""
+    if protocol == 1:
+        _refuse_for_centre(localisers, classifier=classifier, scales=scales)
+    else:
+        refuse_unlike(localisers, classifier or classifier_of(localisers[0]), scales=scales)
 
 
 def classifier_of(localiser: Localiser) -> Run:
     """The run that a localiser was made from; ConfigError, code LOCALISE-CLASSIFIER, where it has gone."""
     place = localiser.classifier
     if place is None or not Path(place).exists():
-        gone = "nothing says which" if place is None else f"{place} is not there any more"
+        gone = "nothing says which" if place is None else f"{shown(place)} is not there any more"
         raise ConfigError(
-            f"the classifier that {localiser.path} was made from is needed, and {gone}",
+            f"the classifier that {shown(localiser.path)} was made from is needed, and {gone}",
             code="LOCALISE-CLASSIFIER",
             hint="Name one with --classifier RUN.",
         )

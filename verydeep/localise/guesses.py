@@ -6,24 +6,37 @@ then the mean over the scales. For each of the best classes the boxes of all cel
 together and merged (`merge`); a box's rating is the class's probability in the cell that it comes from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verydeep.data.decode import shown
 from verydeep.engine.choose import EngineName
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, ResourceError
 from verydeep.evaluation.metrics import check_finite, log_softmax
 from verydeep.localise.annotated import Annotated, with_classes
 from verydeep.localise.box import Boxes
-from verydeep.localise.cells import Cells, DenseNetwork, dense_network, pixels, refuse_other_cells
+from verydeep.localise.cells import (
+    Cells,
+    DenseNetwork,
+    corners,
+    dense_network,
+    pixels,
+    refuse_other_cells,
+    refuse_other_crops,
+)
 from verydeep.localise.error import GUESSES, Guess
+from verydeep.localise.frame import whole_frame
 from verydeep.localise.head import COORDINATES
 from verydeep.localise.localiser import Localiser
-from verydeep.localise.merge import CLOSE, merge
+from verydeep.localise.merge import CLOSE, MOST_BOXES, merge
 from verydeep.processes import joined
+from verydeep.rewrite.dense import dense
 from verydeep.run import Run
+from verydeep.spec import Pair
+from verydeep.transfer.room import refuse_large
 
 
 class Guesser:
@@ -45,32 +58,48 @@ class Guesser:
             ConfigError: other classes (LOCALISE-CLASSES) or other cells (LOCALISE-CELLS), or a scale below the crop.
             SpecError: a network has no dense form.
         """
+        refuse_unlike(localisers, classifier, scales=scales)
         place = torch.device(device)
-        for localiser in localisers:
-            if localiser.classes != classifier.named():
-                raise ConfigError(
-                    f"the classes of {localiser.path} are not those of {classifier.path}, in their order",
-                    code="LOCALISE-CLASSES",
-                    hint="Rate boxes with the classifier that the localiser was made from.",
-                )
         self.rater, *self.finders = (
             dense_network(one.network, one.weights, preprocessing=one.preprocessing, device=place, engine=engine)
             for one in (classifier, *localisers)
         )
         for finder in self.finders:
             refuse_other_cells(finder, self.rater)
-        crop = min(self.rater.preprocessing.size)
-        self.scales = tuple(scales) or (self.rater.preprocessing.resize or crop,)
-        if min(self.scales) < crop:
-            raise ConfigError(
-                f"scale {min(self.scales)} is below the crop of {crop}",
-                code="EVAL-SCALE",
-                hint=f"Give scales of at least {crop}.",
-            )
+        self.scales = scales_of(classifier, scales)
         self.close = close
+        self._checked: set[Pair] = set()
+
+    def check(self, sizes: Iterable[Pair]) -> None:
+        """Refuse images of these sizes (h, w) for which there is no room, or in which the networks' cells differ.
+
+        Raises:
+            ConfigError: code LOCALISE-CELLS, the cells stand for other crops.
+            ResourceError: code SCALE-MEMORY, an image needs more memory than there is; LOCALISE-BOXES, it has more
+                boxes than can be merged.
+        """
+        new = set(sizes) - self._checked
+        for one in (self.rater, *self.finders):
+            refuse_large(new, dense(one.network), scales=self.scales, preprocessing=one.preprocessing)
+        for size in sorted(new):
+            boxes = 0
+            for scale in self.scales:
+                for finder in self.finders:
+                    refuse_other_crops(self.rater, finder, size=size, smallest=scale)
+                rescaled, _ = whole_frame(size, smallest=scale, cover=self.rater.preprocessing.size)
+                boxes += len(tuple(corners(self.rater.network, rescaled))) * len(self.finders)
+            if boxes > MOST_BOXES:
+                raise ResourceError(
+                    f"an image of {size[0]}x{size[1]} has {boxes:,} boxes of each class at the scales "
+                    f"{', '.join(map(str, self.scales))}, and at most {MOST_BOXES:,} are merged",
+                    code="LOCALISE-BOXES",
+                    hint="Give smaller or fewer --scales.",
+                )
+        self._checked |= new
 
     def guess(self, image: NDArray[np.uint8], *, top: int = GUESSES, labels: Sequence[int] = ()) -> tuple[Guess, ...]:
         """The likeliest `top` classes of a decoded image [h, w, c] with a box each, best first; or `labels` instead."""
+        self.check([(image.shape[0], image.shape[1])])
         probabilities: list[NDArray[np.float64]] = []
         ratings: list[NDArray[np.float64]] = []
         boxes: list[NDArray[np.float64]] = []
@@ -95,6 +124,30 @@ class Guesser:
         return Guess(label, merged.boxes[best], float(merged.ratings[best]), float(whole[label]))
 
 
+def refuse_unlike(localisers: Sequence[Localiser], classifier: Run, *, scales: Sequence[int]) -> None:
+    """ConfigError for localisers of other classes (LOCALISE-CLASSES), and scales below the crop (EVAL-SCALE)."""
+    for localiser in localisers:
+        if localiser.classes != classifier.named():
+            raise ConfigError(
+                f"the classes of {shown(localiser.path)} are not those of {shown(classifier.path)}, in their order",
+                code="LOCALISE-CLASSES",
+                hint="Rate boxes with the classifier that the localiser was made from.",
+            )
+    crop, least = min(classifier.preprocessing.size), min(scales_of(classifier, scales))
+    if least < crop:
+        raise ConfigError(
+            f"scale {least} is below the crop of {crop}",
+            code="EVAL-SCALE",
+            hint=f"Give scales of at least {crop}.",
+        )
+
+
+def scales_of(classifier: Run, scales: Sequence[int]) -> tuple[int, ...]:
+    """The smallest sides Q that are asked for, or else the one of the classifier's preprocessing."""
+    preprocessing = classifier.preprocessing
+    return tuple(scales) or (preprocessing.resize or min(preprocessing.size),)
+
+
 def guess_all(
     localisers: Sequence[Localiser],
     classifier: Run,
@@ -110,12 +163,14 @@ def guess_all(
     Raises:
         DataError: an image cannot be read, or a class is none of the classifier's.
         ConfigError: networks that do not go together, or a scale below the crop.
+        ResourceError: an image is too large, before the first is computed.
     """
     data = with_classes(data, classifier.named())
     guesses: list[tuple[Guess, ...]] = []
     own: list[Boxes] = []
     with joined(device) as processes:
         guesser = Guesser(localisers, classifier, scales=scales, close=close, device=processes.device, engine=engine)
+        guesser.check((int(height), int(width)) for height, width in data.sizes)
         for number, label in enumerate(data.split.labels.tolist()):
             image = pixels(data.split, number)
             found = guesser.guess(image)

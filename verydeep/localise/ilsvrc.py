@@ -1,7 +1,8 @@
 """ImageNet's boxes (ILSVRC-2012 localisation) beside its images, as the challenge's archives unpack them.
 
 O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge, arXiv:1409.0575. About 540,000 of the training
-images have boxes, and only these are taken; every validation image has some.
+images have boxes, and only these are taken; every validation image has some. A file may be made for its image at
+another size: ImageNet's own tools scale a box by the size that stands beside it.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def load_ilsvrc(*, split: Literal["train", "test"], root: Path, bad_boxes: BadBo
     if split == "test" and len(pairs) < len(images):
         raise without_annotation(images.name, _lacking(images, files), of=len(images))
     classes = {one: label for label, one in enumerate(images.classes)}
-    return collect(images.name, pairs, classes=classes, counting="edges", bad_boxes=bad_boxes, root=root)
+    return collect(images.name, pairs, classes=classes, counting="edges", bad_boxes=bad_boxes, root=root, rescale=True)
 
 
 def _files(home: Path) -> Iterator[Path]:

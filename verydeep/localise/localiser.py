@@ -117,7 +117,7 @@ def _record(path: Path) -> dict[str, Any]:
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or not classes or len(set(classes)) != len(classes):
         raise _damaged(path, "classes are different names")
-    if value["boxes"] not in SHORT:
+    if not isinstance(value["boxes"], str) or value["boxes"] not in SHORT:
         raise _damaged(path, f"boxes are {value['boxes']!r:.40}")
     if not isinstance(value["classifier"], str | None):
         raise _damaged(path, f"the classifier is {value['classifier']!r:.40}")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from verydeep.localise.box import Boxes, area, iou
 
 CLOSE = 0.5  # the threshold of the match score; ours, OverFeat does not print its own
+MOST_BOXES = 4096  # of one class in one image: all pairs of them have 134 MB of match scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,19 +49,21 @@ def merge(boxes: Boxes, ratings: NDArray[np.float64], *, close: float = CLOSE) -
     """Boxes [n, 4] with `ratings` [n] merged until no two of them have a match score of `close` or less."""
     boxes, ratings = boxes.astype(np.float64), ratings.astype(np.float64)
     counts = np.ones(len(boxes), dtype=np.int64)
-    scores = match_score(boxes[:, None], boxes[None])
+    alive = np.ones(len(boxes), dtype=bool)
+    scores = np.full((len(boxes), len(boxes)), np.inf)
+    for number, box in enumerate(boxes):  # row by row, for all pairs at once take ten times the memory
+        scores[number] = match_score(box, boxes)
     np.fill_diagonal(scores, np.inf)
-    while len(boxes) > 1:
+    while alive.sum() > 1:
         first, second = (int(place) for place in sorted(np.unravel_index(scores.argmin(), scores.shape)))
-        if scores[first, second] > close:
+        if first == second or scores[first, second] > close:
             break
         weights = counts[[first, second]]
         boxes[first] = weights @ boxes[[first, second]] / weights.sum()
         ratings[first] += ratings[second]
         counts[first] += counts[second]
-        left = np.arange(len(boxes)) != second
-        boxes, ratings, counts = boxes[left], ratings[left], counts[left]
-        scores = scores[left][:, left]
-        scores[first] = scores[:, first] = match_score(boxes[first], boxes)
+        alive[second] = False
+        scores[second] = scores[:, second] = np.inf
+        scores[first] = scores[:, first] = np.where(alive, match_score(boxes[first], boxes), np.inf)
         scores[first, first] = np.inf
-    return Merged(boxes, ratings, counts)
+    return Merged(boxes[alive], ratings[alive], counts[alive])

@@ -5,11 +5,16 @@ A thin network of four blocks, with batch norm, reads crops of 64 and has a step
 dense form of the smaller one would have a single cell, and crops of the larger one would show too little of a digit.
 """
 
+import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verydeep import run_files as files
+from verydeep.data.decode import shown
+from verydeep.errors import ConfigError
 from verydeep.localise.center import center_boxes
 from verydeep.localise.constant import best_constant_box, placed_constant
 from verydeep.localise.error import ground_truth_error, guessed_error
@@ -18,11 +23,14 @@ from verydeep.localise.localiser import RECORD, Localiser, open_localiser
 from verydeep.localise.synthetic import load_synthetic
 from verydeep.localise.train import train_localiser
 from verydeep.localise.tuning import Tuning
-from verydeep.run import Run, open_run
-from verydeep.run_files import MODEL
+from verydeep.reproduce.training_task import BEFORE_THE_SETTINGS, differences
+from verydeep.run import Run, open_run, read_record
+from verydeep.settings.agreement import agreed
+from verydeep.settings.config import checked
 from verydeep.settings.recipes import normed
+from verydeep.settings.sources import from_yaml
 from verydeep.training.display import Silent
-from verydeep.training.session import train
+from verydeep.training.session import resume, train
 
 SEEDS = (0, 1, 2)
 CROP, SMALL, LARGE = 64, 80, 96  # pixels: what the network reads, and the two training scales S
@@ -30,6 +38,18 @@ LARGE_BOTH = (88, 96)  # test scales Q; the paper's 352 and 384
 
 PUBLISHED_8 = {"fc6-fc7, SCR": 36.4, "fc6-fc7, PCR": 34.3, "all layers, PCR": 33.1}  # percent; S = 384
 PUBLISHED_9 = (29.5, 28.2, 27.5, 26.9)  # percent, validation
+CLASSIFIER: dict[str, Any] = {
+    "data": "synthetic",
+    "arch": "1x16,1x32,1x64,1x128",
+    "batch_norm": True,
+    "fc": (128, 128),
+    "dropout": 0.0,
+    "flip": False,
+    "epochs": 12,
+    "batch": 32,
+    "lr": 0.02,
+    "workers": 0,
+}
 SHARED: dict[str, Any] = {"epochs": 8, "batch": 64, "lr": 0.03, "clip": 1.0, "flip": "never"}
 
 Say = Callable[[str], None]
@@ -69,10 +89,15 @@ def table8(folder: Path, *, seeds: Sequence[int] = SEEDS, device: str = "auto", 
     """Protocol 1, ground-truth-class error: one box or one per class, fully connected or all layers tuned.
 
     Args:
-        folder: Where the runs lie, or will: those that are there already are not trained again.
+        folder: Where the runs lie, or will: those that are there already are not trained again, a classifier that was
+            stopped is gone on with, and a localiser that was stopped is begun anew.
         seeds: Of classifier and localiser.
         device: "auto", "cpu", "cuda" or "cuda:N".
         say: Is told what is being done.
+
+    Raises:
+        ConfigError: code REPRODUCE-OTHER; a folder holds something else, or what was trained with other settings.
+        All that training raises.
     """
     test = load_synthetic(split="test")
     constant = ground_truth_error(placed_constant(best_constant_box(load_synthetic(split="train")), test), test)
@@ -133,38 +158,49 @@ def _settings(seed: int) -> dict[str, Tuning]:
 
 
 def _classifier(folder: Path, *, scale: int, seed: int, device: str, say: Say) -> Run:
-    """The classifier of one scale and seed, trained where it is not there yet."""
+    """The classifier of one scale and seed: trained where it is not there yet, or gone on with where it was stopped."""
     place = folder / f"seed-{seed}" / f"classifier-{scale}"
-    if (place / MODEL).is_file():
-        return open_run(place)
-    say(f"seed {seed}: training a classifier at S = {scale}")
-    config = normed().updated(
-        data="synthetic",
-        arch="1x16,1x32,1x64,1x128",
-        batch_norm=True,
-        fc=(128, 128),
-        dropout=0.0,
-        size=CROP,
-        scale=(scale, scale),
-        flip=False,
-        epochs=12,
-        batch=32,
-        lr=0.02,
-        workers=0,
-        device=device,
-        seed=seed,
-    )
-    run = train(config, out=place, display=Silent())
+    config = agreed(normed().updated(**CLASSIFIER, size=CROP, scale=(scale, scale), device=device, seed=seed))
+    if place.is_dir() and {path.name for path in place.iterdir()} <= BEFORE_THE_SETTINGS:
+        shutil.rmtree(place)
+    if not place.exists():
+        say(f"seed {seed}: training a classifier at S = {scale}")
+        run = train(config, out=place, display=Silent())
+    else:
+        if (lack := files.lacking(place)) is not None:
+            raise _other(place, f"it is no run, {lack} is missing")
+        if different := differences(checked(from_yaml(place / files.CONFIG), where=str(place / files.CONFIG)), config):
+            raise _other(place, "; ".join(different))
+        result = place / files.RESULT
+        if result.is_file() and read_record(result).get("split") is not None:
+            return open_run(place)
+        say(f"seed {seed}: going on with the classifier at S = {scale}")
+        run = resume(place, {"device": device}, display=Silent())
     say(f"seed {seed}: its top-1 is {run.result['evaluation']['top1']:.4f}")
     return run
 
 
 def _localiser(folder: Path, name: str, *, tuning: Tuning, scale: int, device: str, say: Say) -> Localiser:
-    """The localiser of a row, trained where it is not there yet."""
+    """The localiser of a row, trained where it is not there whole; its training has no checkpoint to go on from."""
     classifier = _classifier(folder, scale=scale, seed=tuning.seed, device=device, say=say)
     words = name.replace(",", "").replace(" ", "-").lower()
     place = folder / f"seed-{tuning.seed}" / f"{words}-{scale}"
-    if (place / RECORD).is_file():
-        return open_localiser(place)
+    if (place / RECORD).is_file() and (place / files.MODEL).is_file():
+        found = open_localiser(place)
+        there, wanted = found.record["tuning"], tuning.to_json()
+        if there != wanted:
+            names = [key for key in wanted if not isinstance(there, dict) or there.get(key) != wanted[key]]
+            raise _other(place, f"it was trained with another {', '.join(names) or 'setting'}")
+        return found
+    if place.is_dir() and {path.name for path in place.iterdir()} <= {RECORD, files.MODEL}:
+        shutil.rmtree(place)  # a killed training's: the record is written last
     say(f"seed {tuning.seed}: training a localiser at S = {scale}, {name}")
     return train_localiser(classifier, load_synthetic(split="train"), tuning=tuning, out=place, device=device)
+
+
+def _other(place: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{shown(place)} is not what is wanted: {why}",
+        code="REPRODUCE-OTHER",
+        hint=f"Choose another --out, or remove it: rm -r {shlex.quote(str(place))}",
+    )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from torch import nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from verydeep.backends import pytorch
-from verydeep.data.augment import Augment, with_components
+from verydeep.data import split
+from verydeep.data.augment import Augment
 from verydeep.data.batches import Batch, batches, plan
 from verydeep.data.check import usable
-from verydeep.data.split import FileSplit, hold_out
+from verydeep.data.decode import shown
+from verydeep.data.split import FileSplit
 from verydeep.errors import ConfigError
 from verydeep.localise.annotated import Annotated, part, with_classes
 from verydeep.localise.center import boxes_in_images, center_outputs
@@ -35,6 +38,7 @@ from verydeep.settings.config import Config
 from verydeep.spec import Linear, Network, walk
 from verydeep.training.kernels import choose_kernels
 from verydeep.training.optimizer import optimizer_for, set_rate
+from verydeep.training.prepare import augment_for
 from verydeep.training.schedule import rate
 from verydeep.training.shortcuts import take_shortcuts
 from verydeep.training.step import not_finite, reseed, stream
@@ -123,16 +127,23 @@ def train_localiser(
 
 
 def held_out(data: Annotated, *, fraction: float, seed: int) -> tuple[Annotated, Annotated | None]:
-    """The images to learn from, and those to watch the error on: `split.hold_out`, with the boxes."""
+    """The images to learn from, and those to watch the error on: `split.hold_out`, with the boxes.
+
+    A file that comes several times, once for each class, goes to one side as a whole, by its first class.
+    """
     if not fraction:
         return data, None
-    # Numbers stand for the images, so that one rule chooses for pictures in memory and on disk.
-    numbers = FileSplit(data.split.name, data.split.classes, data.split.labels, tuple(map(str, range(len(data)))))
-    kept, held = (
-        part(data, np.array([int(path) for path in one.paths], dtype=np.int64))
-        for one in hold_out(numbers, fraction=fraction, seed=seed)
+    places: dict[str, list[int]] = {}
+    names = data.split.paths if isinstance(data.split, FileSplit) else map(str, range(len(data)))
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    labels = data.split.labels[[of_one[0] for of_one in places.values()]]
+    held = split.held_out(labels, fraction=fraction, seed=seed, of=data.split.name)
+    kept, watched = (
+        part(data, np.array(sorted(chain(*compress(places.values(), chosen))), dtype=np.int64))
+        for chosen in (~held, held)
     )
-    return kept, held
+    return kept, watched
 
 
 def tuned_layers(network: Network, tune: Tuned) -> frozenset[str]:
@@ -146,7 +157,7 @@ def tuned_layers(network: Network, tune: Tuned) -> frozenset[str]:
 
 def _refuse_taken(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} is not empty", code="OUT-TAKEN", hint="Choose another folder.")
+        raise ConfigError(f"--out {shown(out)} is not empty", code="OUT-TAKEN", hint="Choose another folder.")
 
 
 def _refuse_several(processes: Processes) -> None:
@@ -164,7 +175,7 @@ def _make(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"--out {out} cannot be made: {error.strerror}", code="OUT", hint="Choose another folder."
+            f"--out {shown(out)} cannot be made: {error.strerror}", code="OUT", hint="Choose another folder."
         ) from None
 
 
@@ -180,16 +191,7 @@ def _augment(config: Config, preprocessing: Preprocessing, train: Annotated) -> 
             code="SCALE",
             hint="Give --scale LOW HIGH with the crop's size <= LOW <= HIGH.",
         )
-    augment = Augment(
-        scale=config.scale,
-        crop=config.crop,
-        flip=config.flip,
-        turns=config.turns,
-        pad=config.pad,
-        border=config.border,
-        color=config.color,
-    )
-    return with_components(augment, train.split) if config.color else augment
+    return augment_for(config, train.split)
 
 
 def _model(network: Network, arrays: Weights, *, tune: Tuned, config: Config, device: torch.device) -> nn.Module:

@@ -6,40 +6,16 @@ published, they are train and val.
 """
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
+from verydeep.data import voc_devkit
 from verydeep.data.decode import shown
-from verydeep.data.missing import missing
+from verydeep.data.voc_devkit import CLASSES, Year
 from verydeep.errors import DataError
 from verydeep.localise.annotated import Annotated
 from verydeep.localise.collect import BadBoxes, collect, without_annotation
 
-Year: TypeAlias = Literal["2007", "2012"]
-
-CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
 LISTS = {("2007", "train"): "trainval", ("2007", "test"): "test", ("2012", "train"): "train", ("2012", "test"): "val"}
-HINT = "Give the folder that holds VOCdevkit/ or VOC{year}/ with --data-root DIR."
 
 
 def load_voc(year: Year, *, split: Literal["train", "test"], root: Path, bad_boxes: BadBoxes = "refuse") -> Annotated:
@@ -48,10 +24,7 @@ def load_voc(year: Year, *, split: Literal["train", "test"], root: Path, bad_box
     Raises:
         DataError: the set is not there, an image or an annotation is missing (BOXES-MISSING) or cannot be used.
     """
-    places = (root / "VOCdevkit" / f"VOC{year}", root / f"VOC{year}", root)
-    home = next((place for place in places if (place / "Annotations").is_dir()), None)
-    if home is None:
-        raise missing(f"voc{year}", file="the folder Annotations/", searched=places, hint=HINT.format(year=year))
+    home = voc_devkit.home(year, root=root, holding="Annotations")
     name, listing = f"voc{year} {split}", home / "ImageSets" / "Main" / f"{LISTS[year, split]}.txt"
     identifiers = _identifiers(listing)
     pairs = [

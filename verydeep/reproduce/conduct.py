@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from verydeep.durable import disk_full, free_bytes
+from verydeep.errors import NumericalError
 from verydeep.reproduce import cost
 from verydeep.reproduce import task as tasks
+from verydeep.reproduce.agenda import Agenda
 from verydeep.reproduce.crew import conduct_several
 from verydeep.reproduce.experiments import Wanted
 from verydeep.reproduce.progress import Brief, Ledger, say
@@ -24,7 +26,8 @@ def compute(every: Sequence[Task], request: Request) -> None:
 
     Raises:
         ResourceError: code DISK-FULL; there is not enough space for all of it.
-        VerydeepError: whatever a training or a pass fails with; all that was done before is kept.
+        NumericalError: code REPRODUCE-DIVERGED; a training diverged, and all that does not need it is done.
+        VerydeepError: whatever else a training or a pass fails with; all that was done before is kept.
         Interrupted: a signal came; all that was done before is kept, a training goes on where it was.
     """
     todo = left(every, request)
@@ -38,19 +41,25 @@ def compute(every: Sequence[Task], request: Request) -> None:
     try:
         with stopping() as stop:
             stop.hint = "The same command goes on."
-            _work(todo, request, finished=lambda task, seconds: say(ledger.done(task, seconds=seconds)))
+            agenda = Agenda(todo, request)
+            _work(agenda, request, finished=lambda task, seconds: say(ledger.done(task, seconds=seconds)))
     except Interrupted as error:
         error.hint = "All is saved: the same command goes on."
         raise
+    agenda.refuse_failed()
 
 
-def _work(todo: list[Task], request: Request, *, finished: Callable[[Task, float], None]) -> None:
+def _work(agenda: Agenda, request: Request, *, finished: Callable[[Task, float], None]) -> None:
     if request.jobs > 1:
-        conduct_several(todo, request, finished=finished)
+        conduct_several(agenda, request, finished=finished)
         return
-    for task in todo:
+    while (task := agenda.next()) is not None:
         began = monotonic()
-        tasks.conduct(task, request, display=Brief(tasks.name(task, request)))
+        try:
+            tasks.conduct(task, request, display=Brief(tasks.name(task, request)))
+        except NumericalError as error:
+            say(f"warning: {agenda.fail(task, error)}")
+            continue
         finished(task, monotonic() - began)
 
 

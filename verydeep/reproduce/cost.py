@@ -1,6 +1,7 @@
 """What a training or a pass costs, in multiply-accumulate operations, and how much disk; estimated, nothing is read."""
 
 from verydeep.data.catalog import DATASETS
+from verydeep.evaluation.windows import GRID
 from verydeep.report.table import summary
 from verydeep.reproduce import training_task
 from verydeep.reproduce.experiments import AnyTraining, Pass, Wanted
@@ -12,7 +13,6 @@ from verydeep.spec import Network
 from verydeep.training.prepare import describe
 
 BACKWARD = 3  # a step costs as much as three forward passes: one forward, and two products for each backward
-CROPS = 50  # of an image at one scale (section 3.2): a grid of 5x5 with their mirror images
 BOTH_WAYS = 2  # an image and its mirror image
 IMAGENET = (3, 1000)  # channels and classes of a data set of which the catalogue says neither
 EMBEDDED = {"digits": 1_437}  # training images of a data set that is not the scale's
@@ -45,14 +45,15 @@ def _of_pass(wanted: Wanted, request: Request) -> int:
 
 def _of_image(one: Pass, request: Request) -> int:
     network = _network(one.training, request)
+    ways = BOTH_WAYS if training_task.settings(one.training, request).flip else 1
     match one.kind:
         case "center":
             return summary(network).macs
         case "dense":
             channels = network.input[0]
-            return BOTH_WAYS * summary(resize(dense(network), (channels, one.side, one.side))).macs
+            return ways * summary(resize(dense(network), (channels, one.side, one.side))).macs
         case "multi-crop":
-            return CROPS * summary(network).macs
+            return ways * GRID**2 * summary(network).macs
 
 
 def _images(wanted: Wanted, request: Request) -> int:

@@ -5,9 +5,10 @@ SIGTERM, at which a training saves and a pass is given up. When it dies itself, 
 """
 
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
@@ -16,8 +17,10 @@ from multiprocessing.context import SpawnProcess
 from time import monotonic
 
 from verydeep.errors import VerydeepError, WorkerError
+from verydeep.exhausted import exhausted
 from verydeep.reproduce import task as tasks
-from verydeep.reproduce.progress import Brief
+from verydeep.reproduce.agenda import Agenda
+from verydeep.reproduce.progress import Brief, say
 from verydeep.reproduce.request import Request
 from verydeep.reproduce.task import Task
 
@@ -51,43 +54,35 @@ class Worker:
     task: Task | None = None
 
 
-def conduct_several(todo: list[Task], request: Request, *, finished: Callable[[Task, float], None]) -> None:
+def conduct_several(agenda: Agenda, request: Request, *, finished: Callable[[Task, float], None]) -> None:
     """Do all tasks, each after the training that it waits for, `request.jobs` at a time.
 
     Args:
-        todo: In the order in which they are begun where nothing has to wait; those that they wait for are among them
-            or done.
+        agenda: What is to be done; tasks whose numbers are not finite are noted there.
         request: What is asked for.
         finished: Is told of every task that is done, and its seconds.
 
     Raises:
-        VerydeepError: the first failure of a task; the others have ended, what they trained is saved.
+        VerydeepError: the first other failure of a task; the others have ended, what they trained is saved.
         WorkerError: code REPRODUCE-WORKER; a process died.
     """
-    waiting = list(todo)
-    with _crew(min(request.jobs, len(todo)), request) as crew:
-        while waiting or any(worker.task is not None for worker in crew):
+    with _crew(min(request.jobs, len(agenda.waiting)), request) as crew:
+        while agenda.waiting or any(worker.task is not None for worker in crew):
             for worker in crew:
                 running = [each.task for each in crew if each.task is not None]
-                if worker.task is None and (task := ready(waiting, running)) is not None:
+                if worker.task is None and (task := agenda.next(running)) is not None:
                     worker.task = task
-                    waiting.remove(task)
                     worker.pipe.send(task)
             busy = {worker.pipe: worker for worker in crew if worker.task is not None}
             for pipe in connection.wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
                 answer, done = _answer(worker, request), worker.task
                 worker.task = None
-                if answer.failure is not None:
-                    raise _error(answer.failure)
                 assert done is not None
-                finished(done, answer.seconds)
-
-
-def ready(waiting: Sequence[Task], running: Sequence[Task]) -> Task | None:
-    """The first task that waits for no other that is waiting or running."""
-    unfinished = {*waiting, *running}
-    return next((task for task in waiting if tasks.waits_for(task) not in unfinished), None)
+                if answer.failure is None:
+                    finished(done, answer.seconds)
+                else:
+                    say(f"warning: {agenda.fail(done, _error(answer.failure))}")
 
 
 @contextmanager
@@ -95,7 +90,8 @@ def _crew(size: int, request: Request) -> Iterator[list[Worker]]:
     crew: list[Worker] = []
     try:
         for _ in range(size):
-            crew.append(_hire(request))
+            with _ctrl_c_waits():
+                crew.append(_hire(request))
         yield crew
     except BaseException:
         for worker in crew:
@@ -106,6 +102,16 @@ def _crew(size: int, request: Request) -> Iterator[list[Worker]]:
             worker.pipe.close()
         for worker in crew:
             worker.process.join()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back: a process that is started has this from its parent, and is not yet in a session of its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _hire(request: Request) -> Worker:
@@ -125,6 +131,7 @@ def _hire(request: Request) -> Worker:
 
 def _serve(pipe: Connection, request: Request) -> None:
     os.setsid()
+    _drop_ctrl_c()
     while True:
         try:
             task = pipe.recv()
@@ -135,16 +142,30 @@ def _serve(pipe: Connection, request: Request) -> None:
             pipe.send(answer)
 
 
+def _drop_ctrl_c() -> None:
+    """Forget a Ctrl-C that came while this process started: it was meant for the one that started it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, handler)
+
+
 def _do(task: Task, request: Request) -> Answer:
     began, failed = monotonic(), None
     try:
         tasks.conduct(task, request, display=Brief(tasks.name(task, request)))
-    except VerydeepError as error:
-        failed = Failure(error.message, error.code, error.hint, error.exit_code)
     except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        failed = Failure(f"{type(error).__name__}: {error}", "INTERNAL", "This is a fault of verydeep: report it.", 1)
+        failed = _failure(error)
     return Answer(monotonic() - began, failed)
+
+
+def _failure(error: Exception) -> Failure:
+    if (lack := exhausted(error)) is not None:
+        hint = "Give fewer --jobs; the same command goes on." if lack.code == "MEMORY" else lack.hint
+        return Failure(lack.message, lack.code, hint, lack.exit_code)
+    if isinstance(error, VerydeepError):
+        return Failure(error.message, error.code, error.hint, error.exit_code)
+    traceback.print_exception(error, file=sys.stderr)
+    return Failure(f"{type(error).__name__}: {error}", "INTERNAL", "This is a fault of verydeep: report it.", 1)
 
 
 def _answer(worker: Worker, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""When a finding counts as held: Student's paired t interval over seeds, and beside it one over the test images.
+"""When a finding counts as held: where both intervals say so, Student's over seeds and one over the test images.
 
 Student (W. S. Gosset): The probable error of a mean, Biometrika 6, 1908.
 """
@@ -18,6 +18,8 @@ from verydeep.evaluation.metrics import NORMAL_95
 Verdict = Literal["held", "not held", "undecided"]
 
 LEVEL = 0.95  # of both intervals, two-sided
+LEAST_SEEDS = 3  # two give an interval of 9 deviations to either side, which decides nothing or by luck
+NO_LENGTH = 1e-9  # percentage points: shorter intervals are rounding, not certainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ def over_seeds(differences: Sequence[float]) -> Difference:
     """Student's t interval of paired differences, one for each seed; equal ones give an interval of no length.
 
     Raises:
-        ConfigError: code REPRODUCE-SEEDS; a single difference has no spread.
+        ConfigError: code REPRODUCE-SEEDS; there are fewer than LEAST_SEEDS.
     """
     count = len(differences)
-    refuse_single_seed(count)
+    refuse_few_seeds(count)
     values = np.asarray(differences, dtype=np.float64)
     mean = float(values.mean())
     reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * float(values.std(ddof=1)) / math.sqrt(count)
@@ -57,25 +59,34 @@ def guesses(error: float, *, images: int, classes: int) -> bool:
     return error > chance - 2.0 * math.sqrt(chance * (1.0 - chance) / images)
 
 
-def refuse_single_seed(seeds: int) -> None:
-    """ConfigError where there is no second seed to tell a difference from chance."""
-    if seeds < 2:
+def refuse_few_seeds(seeds: int) -> None:
+    """ConfigError where there are too few seeds to tell a difference from chance."""
+    if seeds < LEAST_SEEDS:
         raise ConfigError(
-            f"the findings are tested over seeds, and {seeds} is too few: 2 are the least",
+            f"the findings are tested over seeds, and {seeds} is too few: {LEAST_SEEDS} are the least",
             code="REPRODUCE-SEEDS",
-            hint="Give --seeds 3, or more.",
+            hint=f"Give --seeds {LEAST_SEEDS}, or more.",
         )
 
 
-def gains(found: Difference) -> Verdict:
-    """Whether the second does better: its gain's interval lies above 0 (held), below it (not held), or holds it."""
-    if found.low > 0:
+def gains(*intervals: Difference) -> Verdict:
+    """Whether the second does better: all intervals of its gain lie above 0 (held), or below (not held), or neither."""
+    if _is_of_no_length(intervals):
+        return "undecided"
+    if all(found.low > 0 for found in intervals):
         return "held"
-    return "not held" if found.high < 0 else "undecided"
+    return "not held" if all(found.high < 0 for found in intervals) else "undecided"
 
 
-def does_not_gain(found: Difference, *, margin: float) -> Verdict:
-    """Whether the second does no better: not held if its gain is surely above 0, held if surely below `margin`."""
-    if found.low > 0:
+def does_not_gain(*intervals: Difference, margin: float) -> Verdict:
+    """Whether the second does no better: held if its gain is surely below `margin`, not held if surely above 0."""
+    if _is_of_no_length(intervals):
+        return "undecided"
+    if all(found.low > 0 for found in intervals):
         return "not held"
-    return "held" if found.high < margin else "undecided"
+    return "held" if all(found.high < margin for found in intervals) else "undecided"
+
+
+def _is_of_no_length(intervals: Sequence[Difference]) -> bool:
+    """Whether errors that are counted came out alike by coincidence: a spread of nothing is not known to be one."""
+    return any(found.high - found.low < NO_LENGTH for found in intervals)

@@ -8,6 +8,7 @@ from verydeep.benchmark.sections import NONE, Section
 from verydeep.report.words import plural
 from verydeep.reproduce.claims import MARGIN
 from verydeep.reproduce.decide import Verdict
+from verydeep.reproduce.declared import JITTERED
 from verydeep.reproduce.document import Document, circumstances, described, fraction, notes
 from verydeep.reproduce.outcome import Finding, centre
 from verydeep.reproduce.request import Request
@@ -55,16 +56,31 @@ def _rule(findings: Sequence[Finding], request: Request) -> Iterator[str]:
         f"first less the second, mean of {plural(request.seeds, 'seed')}, each seed compared with itself"
     )
     yield (
-        "held: the 95 % interval over seeds (Student's paired t) lies above 0; not held: below 0; undecided: it "
-        "holds 0, and more seeds are needed"
+        "held: both 95 % intervals, over seeds (Student's paired t) and over images, lie above 0; not held: both lie "
+        "below 0; undecided: anything else, and where all seeds or images differ by exactly the same"
     )
     if any(one.claim.says == "does not gain" for one in findings):
-        yield (f"a claim of no gain is held if the interval lies below {MARGIN:g} point, not held if it lies above 0")
+        yield f"a claim of no gain is held if both lie below {MARGIN:g} points, not held if both lie above 0"
+    yield (
+        "depth: B to E begin with layers of a trained A, as in the paper, and so have had twice the epochs of A, A-LRN "
+        "and the shallow net; a gain of depth is one of those epochs too"
+    )
+    yield from _jitter(request)
     guessing = [f"{one.claim.name} (seed {', '.join(map(str, one.guessing))})" for one in findings if one.guessing]
     if guessing:
         yield f"warning: undecided because one of the networks guesses: {', '.join(guessing)}"
     yield "95 % over images: the same networks on other images of this kind; it says nothing about other seeds"
     yield f"{len(findings)} claims are tested, each by itself: of 20 that were not so, one would be decided by chance"
+
+
+def _jitter(request: Request) -> Iterator[str]:
+    """How much longer a net with drawn S was trained than the one beside it."""
+    last, first = (request.scale.settings[side].epochs for side in (JITTERED, "256"))
+    middle = request.scale.settings["384"].epochs
+    yield (
+        f"jitter: a net with drawn S goes on from S = 384, and that from S = 256: {first} + {middle} + {last} epochs "
+        f"against {first}, and {first} + {middle} for S = 384"
+    )
 
 
 def _finding_record(one: Finding, request: Request) -> dict[str, Any]:

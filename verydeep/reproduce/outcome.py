@@ -8,8 +8,10 @@ from statistics import mean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.evaluation.ensemble import named, refuse_other_images
 from verydeep.evaluation.metrics import top_k
 from verydeep.evaluation.posteriors import Posteriors
+from verydeep.evaluation.protocol import CROPS
 from verydeep.reproduce import decide, pass_task
 from verydeep.reproduce.claims import MARGIN, Claim
 from verydeep.reproduce.decide import Difference, Verdict
@@ -17,8 +19,6 @@ from verydeep.reproduce.declared import Experiment
 from verydeep.reproduce.experiments import passes
 from verydeep.reproduce.published import Row, Table
 from verydeep.reproduce.request import Request
-
-CROPPED = ("multi-crop", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Finding:
 
 def images_of(tests: Sequence[Experiment], request: Request) -> int | None:
     """The test images of experiments that stand side by side: fewer where crops are among them."""
-    has_crops = any(tested.kind in CROPPED for tested in tests)
+    has_crops = any(tested.kind in CROPS for tested in tests)
     return request.scale.crop_images if has_crops else request.scale.test_images
 
 
@@ -80,24 +80,27 @@ def claim_tests(claims: Sequence[Claim], request: Request) -> list[tuple[Experim
 
 
 def measured(table: Table, request: Request) -> list[Ours]:
-    """Every row of a table, computed from passes that are there."""
-    images = dict(table_tests(table, request))
+    """Every row of a table, computed from passes that are there; ConfigError unless all are of the same images."""
+    images, same = dict(table_tests(table, request)), _SameImages()
     return [
-        Ours(row, None if row.tested is None else _errors(row.tested, request, images=images[row.tested]))
+        Ours(row, None if row.tested is None else _errors(row.tested, request, images=images[row.tested], same=same))
         for row in table.rows
     ]
 
 
 def judged(claim: Claim, request: Request) -> Finding:
-    """A claim, tested on passes that are there."""
+    """A claim, tested on passes that are there; ConfigError unless all are of the same images."""
     images = images_of((*claim.worse, claim.better), request)
     gained: list[NDArray[np.float64]] = []
     worse_errors: list[float] = []
     better_errors: list[float] = []
     guessing: list[int] = []
+    same = _SameImages()
     for seed in range(request.seeds):
         rivals = [_posteriors(tested, request, seed=seed, images=images) for tested in claim.worse]
         best = _posteriors(claim.better, request, seed=seed, images=images)
+        for found in (*rivals, best):
+            same.refuse_others(found)
         worse = min(map(_wrong, rivals), key=lambda wrong: float(wrong.mean()))
         better = _wrong(best)
         if any(map(_guesses, (*rivals, best))):
@@ -106,14 +109,16 @@ def judged(claim: Claim, request: Request) -> Finding:
         worse_errors.append(100.0 * float(worse.mean()))
         better_errors.append(100.0 * float(better.mean()))
     seeds = decide.over_seeds([float(each.mean()) for each in gained])
-    verdict = decide.gains(seeds) if claim.says == "gains" else decide.does_not_gain(seeds, margin=MARGIN)
+    images_too = decide.over_images(np.mean(gained, axis=0))
+    intervals = (seeds, images_too)
+    verdict = decide.gains(*intervals) if claim.says == "gains" else decide.does_not_gain(*intervals, margin=MARGIN)
     return Finding(
         claim=claim,
         worse=tuple(worse_errors),
         better=tuple(better_errors),
         images=len(gained[0]),
         over_seeds=seeds,
-        over_images=decide.over_images(np.mean(gained, axis=0)),
+        over_images=images_too,
         guessing=tuple(guessing),
         verdict="undecided" if guessing else verdict,
     )
@@ -129,8 +134,22 @@ def spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else math.nan
 
 
-def _errors(tested: Experiment, request: Request, *, images: int | None) -> Errors:
+class _SameImages:
+    """Remembers of which images the first posteriors are, so that others beside them are refused."""
+
+    def __init__(self) -> None:
+        self._first: tuple[str, str] | None = None  # images and runs; not the posteriors, which may be large
+
+    def refuse_others(self, found: Posteriors) -> None:
+        """ConfigError, code FUSE-IMAGES, unless these are of the images of the first."""
+        images, runs = self._first = self._first or (found.images, named(found))
+        refuse_other_images(images, found.images, of=runs, beside=named(found))
+
+
+def _errors(tested: Experiment, request: Request, *, images: int | None, same: _SameImages) -> Errors:
     found = [_posteriors(tested, request, seed=seed, images=images) for seed in range(request.seeds)]
+    for each in found:
+        same.refuse_others(each)
     return Errors(
         top1=tuple(100.0 * (1.0 - top_k(each.array, each.labels, k=1)) for each in found),
         top5=tuple(100.0 * (1.0 - top_k(each.array, each.labels, k=5)) for each in found),

@@ -2,8 +2,8 @@
 
 import json
 import shlex
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, reduce
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,15 +13,15 @@ import numpy as np
 from verydeep.data.draws import bits
 from verydeep.data.split import Split, fingerprint, take
 from verydeep.durable import disk_errors, make_folder, write_atomic
-from verydeep.errors import VerydeepError
+from verydeep.errors import DataError, VerydeepError
 from verydeep.evaluation.ensemble import fuse
-from verydeep.evaluation.evaluate import unseen
+from verydeep.evaluation.evaluate import labelled
 from verydeep.evaluation.posteriors import Posteriors, posteriors
 from verydeep.evaluation.protocol import protocol_for
 from verydeep.evaluation.saved import load, save
 from verydeep.reproduce.experiments import Pass, Wanted
+from verydeep.reproduce.lineage import identity
 from verydeep.reproduce.request import Request
-from verydeep.reproduce.training_task import identity
 from verydeep.run import Run, open_run, read_record
 
 DRAW = 2014  # the seed of the order in which the test images are taken
@@ -40,13 +40,34 @@ class Found:
 
 
 def is_done(wanted: Wanted, request: Request) -> bool:
-    """Whether the pass is there, of the run as it is, with as many images as are wanted."""
+    """Whether the pass is there, of the run and the test images as they are, with as many images as are wanted.
+
+    Where the test images are not here, it stands as it is recorded.
+    """
     record, arrays = _files(wanted.one, request)
     folder = wanted.one.training.folder(request.out, request.scale)
     if not record.is_file() or not arrays.is_file():
         return False
     found = _read(record)
-    return found.images >= count(wanted.images, available=found.available) and found.run == identity(folder)
+    if found.images < count(wanted.images, available=found.available) or found.run != identity(folder):
+        return False
+    return order_of(folder, request) in (None, found.order)
+
+
+def order_of(folder: Path, request: Request) -> str | None:
+    """The fingerprint of the test images as a run's network is tested on them; None where they are not here."""
+    try:
+        return _order(_Place(request.scale.data, request.data_root, folder))
+    except DataError as error:
+        if error.code != "DATA-MISSING":
+            raise
+        return None
+
+
+def forget() -> None:
+    """Look at the test images again: those of the last command may have changed."""
+    _test_images.cache_clear()
+    _order.cache_clear()
 
 
 def conduct(wanted: Wanted, request: Request) -> None:
@@ -57,12 +78,13 @@ def conduct(wanted: Wanted, request: Request) -> None:
     """
     one = wanted.one
     folder = one.training.folder(request.out, request.scale)
-    run = open_run(folder)
+    run = _with_workers(open_run(folder), request)
     whole = _test_images(_Key(run, request.data_root))
     images = take(whole, np.arange(count(wanted.images, available=len(whole))))
     began = monotonic()
-    protocol = protocol_for(run, one.kind, scales=(one.side,))
-    found = posteriors(run, images, protocol, device=request.device)
+    flip = None if one.kind == "center" else run.config.flip  # what is not mirrored in training is not in the test
+    protocol = protocol_for(run, one.kind, scales=(one.side,), flip=flip)
+    found = posteriors(run, images, protocol=protocol, device=request.device)
     record, arrays = _files(one, request)
     with disk_errors(record.parent, bytes_needed=found.array.nbytes):
         make_folder(record.parent)
@@ -80,7 +102,8 @@ def conduct(wanted: Wanted, request: Request) -> None:
 
 def fused(passes: tuple[Pass, ...], request: Request, *, images: int | None) -> Posteriors:
     """The average of passes that are there, over the first `images` of the test images."""
-    return fuse([_first(one, request, images=images) for one in passes])
+    # One after the other: fifty passes of all of ImageNet are more than memory holds.
+    return reduce(lambda mean, part: fuse((mean, part)), (_first(one, request, images=images) for one in passes))
 
 
 def count(images: int | None, *, available: int) -> int:
@@ -109,6 +132,25 @@ def _read(record: Path) -> Found:
     return Found(**read_record(record))
 
 
+def _with_workers(run: Run, request: Request) -> Run:
+    """The run, whose images are decoded by as many processes as are asked for."""
+    return run if request.workers is None else replace(run, settings=run.config.updated(workers=request.workers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the test images are, for which no run has to be opened twice: all of a request share them."""
+
+    data: str
+    data_root: Path | None
+    run: Path = field(compare=False)  # a folder, whose network says classes and channels
+
+
+@lru_cache(maxsize=1)
+def _order(place: _Place) -> str:
+    return fingerprint(_test_images(_Key(open_run(place.run), place.data_root)))
+
+
 class _Key:
     """A run as far as its test images depend on it: equal keys share them, so that a worker loads them once."""
 
@@ -125,7 +167,7 @@ class _Key:
 
 @lru_cache(maxsize=1)
 def _test_images(key: _Key) -> Split:
-    """The test images in the order of DRAW; validation images in their place where there are none."""
-    images, _ = unseen(key.run, data_root=key.data_root)
+    """The test images in the order of DRAW; never validation images, on which runs of other seeds were trained."""
+    images = labelled(key.run, data_root=key.data_root)
     keys = bits(DRAW, stream="order", epoch=0, indices=np.arange(len(images)), count=1)[:, 0]
     return take(images, np.argsort(keys, kind="stable"))

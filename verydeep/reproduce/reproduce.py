@@ -5,19 +5,22 @@ from pathlib import Path
 
 from verydeep.data import catalog
 from verydeep.errors import ConfigError, DataError, choices
+from verydeep.processes import joined
 from verydeep.reproduce import (
     findings_document,
     initialisation_table,
     localisation_table,
     outcome,
+    pass_task,
     table_document,
     training_task,
     transfer_table,
     transfer_targets,
 )
 from verydeep.reproduce.claims import CLAIMS
+from verydeep.reproduce.command import without_places
 from verydeep.reproduce.conduct import compute, left
-from verydeep.reproduce.decide import refuse_single_seed
+from verydeep.reproduce.decide import refuse_few_seeds
 from verydeep.reproduce.document import Document
 from verydeep.reproduce.experiments import Started, Training, Wanted
 from verydeep.reproduce.keep import keep, refuse_file, write_documents
@@ -40,16 +43,19 @@ def reproduce(name: str, request: Request, *, command: str = "", kept: Path | No
     Args:
         name: One of NAMES: "table3", ..., "findings".
         request: How large, how often, where to.
-        command: That was typed, for the notes.
+        command: That was typed, for the notes; they name none of its folders.
         kept: A second folder, which gets the small files that belong into a repository.
 
     Raises:
         ConfigError: no such table, too few seeds, or a folder that holds other runs.
-        DataError: the data is not there.
+        DataError: the data is not there, or has no test images.
+        NumericalError: code REPRODUCE-DIVERGED; a training diverged, all that does not need it is done.
         ResourceError: not enough space.
         Interrupted: a signal came; the same call goes on.
     """
     _refuse_several_processes()
+    _refuse_missing_device(request)
+    pass_task.forget()
     every = tasks_of(name, request)
     for folder, option in ((request.out, "--out"), *(((kept, "--keep"),) if kept is not None else ())):
         refuse_file(folder, option=option)
@@ -59,7 +65,7 @@ def reproduce(name: str, request: Request, *, command: str = "", kept: Path | No
         _refuse_missing_data(data, request)
     with lock(request.out):
         compute(every, request)
-        found = _document(name, request, command=command)
+        found = _document(name, request, command=without_places(command))
     write_documents(found, request.out, name=name)
     if kept is not None:
         keep(found, every, request, name=name, folder=kept)
@@ -67,7 +73,8 @@ def reproduce(name: str, request: Request, *, command: str = "", kept: Path | No
 
 
 def planned(name: str, request: Request) -> str:
-    """What `reproduce` would compute; reads no data and writes nothing."""
+    """What `reproduce` would compute; needs no data, looks at test images that are here, and writes nothing."""
+    pass_task.forget()
     every = tasks_of(name, request)
     return localisation_table.plan(name, request) if name in LOCALISATION else plan(name, every, request)
 
@@ -77,7 +84,7 @@ def tasks_of(name: str, request: Request) -> list[Task]:
     if name not in NAMES:
         raise ConfigError(f"there is no table {name!r}", code="REPRODUCE-TABLE", hint=choices(name, NAMES))
     if name == FINDINGS:
-        refuse_single_seed(request.seeds)
+        refuse_few_seeds(request.seeds)
         return of_tests(outcome.claim_tests(CLAIMS, request), request)
     if name == INITIALISATION:
         return of_trainings(lambda seed: (Started(start, seed) for start in initialisation_table.starts()), request)
@@ -111,13 +118,22 @@ def _data(task: Task, request: Request) -> str:
 
 
 def _refuse_missing_data(data: str, request: Request) -> None:
-    """DataError, or a download, before any computing, and once for all processes."""
+    """DataError, or a download, before any computing, and once for all processes.
+
+    Images that a run holds out would not do in place of test images: runs of other seeds were trained on them.
+    """
     try:
         catalog.load(data, split="test", root=request.data_root, download=request.download)
     except DataError as error:
-        if error.code != "DATA-NO-TEST":
-            raise
-        catalog.load(data, split="train", root=request.data_root, download=request.download)
+        if error.code == "DATA-NO-TEST":
+            error.hint = "Add one: a net is not tested on images that nets of other seeds were trained on."
+        raise
+
+
+def _refuse_missing_device(request: Request) -> None:
+    """ConfigError, code DEVICE, before a folder is made."""
+    with joined(request.device):
+        pass
 
 
 def _refuse_several_processes() -> None:

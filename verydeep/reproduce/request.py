@@ -7,6 +7,7 @@ from verydeep.errors import ConfigError
 from verydeep.reproduce.declared import Side
 from verydeep.reproduce.scales import Scale
 from verydeep.settings.config import Config
+from verydeep.settings.recipes import UPRIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,15 @@ class Request:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(
-                f"--seeds is {self.seeds}", code="REPRODUCE-SEEDS", hint="Give 1 or more; findings need 2."
+                f"--seeds is {self.seeds}", code="REPRODUCE-SEEDS", hint="Give 1 or more; findings need 3."
             )
         if self.jobs < 1:
             raise ConfigError(f"--jobs is {self.jobs}", code="OPTION-VALUE", hint="Give 1 or more.")
 
     def config(self, side: Side) -> Config:
         """The settings of a training at S, before network, seed and first weights."""
-        return self.on_this_machine(self.scale.settings[side].updated(data=self.scale.data))
+        config = self.scale.settings[side].updated(data=self.scale.data)
+        return self.on_this_machine(config.updated(flip=False) if config.data in UPRIGHT else config)
 
     def on_this_machine(self, config: Config) -> Config:
         """`config` with the places and the device of this request."""

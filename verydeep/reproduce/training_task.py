@@ -1,6 +1,5 @@
 """One run of a reproduction: begun, gone on with, or found finished; a folder with other settings is refused."""
 
-import hashlib
 import shlex
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from verydeep import run_files as files
 from verydeep.data.catalog import is_folder
 from verydeep.errors import ConfigError
 from verydeep.reproduce.experiments import AnyTraining, Started
+from verydeep.reproduce.lineage import is_stale, note
 from verydeep.reproduce.request import Request
 from verydeep.run import read_record
 from verydeep.settings.agreement import agreed
@@ -21,7 +21,7 @@ from verydeep.training.session import RESUMABLE, resume, train
 
 State = Literal["new", "begun", "done"]
 
-OF_THE_MACHINE = tuple(name for name in RESUMABLE if name != "epochs")  # what may differ in a run that is found
+OF_THE_MACHINE = tuple(name for name in RESUMABLE if name not in ("epochs", "patience"))  # may differ in a run found
 PLACES = ("grow_from", "start_from")  # runs, of which only the names are compared: the folder may have moved
 BEFORE_THE_SETTINGS = {files.ENVIRONMENT, files.NETWORK, LOCK}  # what a run that was killed as it began has left
 
@@ -42,7 +42,8 @@ def state(training: AnyTraining, request: Request) -> State:
     """How far the run is.
 
     Raises:
-        ConfigError: code REPRODUCE-OTHER; its folder holds a run with other settings, or something else.
+        ConfigError: code REPRODUCE-OTHER; its folder holds a run with other settings, or one that began with another
+            run than lies there now, or something else.
     """
     folder = training.folder(request.out, request.scale)
     if not folder.is_dir() or {path.name for path in folder.iterdir()} <= BEFORE_THE_SETTINGS:
@@ -53,6 +54,8 @@ def state(training: AnyTraining, request: Request) -> State:
     different = differences(found, settings(training, request))
     if different:
         raise _other(folder, "; ".join(different))
+    if (before := training.before()) is not None and is_stale(training, request):
+        raise _other(folder, f"it began with another {before.name(request.scale)} than is there now")
     result = folder / files.RESULT
     return "done" if result.is_file() and read_record(result).get("split") is not None else "begun"
 
@@ -80,19 +83,17 @@ def conduct(training: AnyTraining, request: Request, *, display: Display) -> Non
         case "new":
             if folder.is_dir():
                 shutil.rmtree(folder)
-            train(settings(training, request), out=folder, display=display)
+            note(training, request)  # before, for one that is killed
+            try:
+                train(settings(training, request), out=folder, display=display)
+            finally:
+                note(training, request)  # now under its own name, by which one that is trained by hand differs
         case "begun":
             wanted = settings(training, request)
             changes = {name: getattr(wanted, name) for name in ("device", "workers", "download")}
             if wanted.data_root is not None:
                 changes["data_root"] = wanted.data_root.absolute()
             resume(folder, changes, display=display)
-
-
-def identity(folder: Path) -> str:
-    """A hash that another training in the same folder would not have: of the run's own name and all its epochs."""
-    name = str(read_record(folder / files.ENVIRONMENT).get("run"))
-    return hashlib.sha256(name.encode() + (folder / files.METRICS).read_bytes()).hexdigest()
 
 
 def _comparable(config: Config, name: str) -> Any:

@@ -6,7 +6,7 @@ from verydeep.benchmark.sections import NONE, Section
 from verydeep.report.words import plural
 from verydeep.reproduce.document import Document, circumstances, conditions, data_text, lengths, mean_text
 from verydeep.reproduce.request import Request
-from verydeep.reproduce.transfer_targets import Target, published
+from verydeep.reproduce.transfer_targets import Target, published, published_json
 
 
 def of_transfer(targets: Sequence[Target], request: Request, *, command: str) -> Document:
@@ -36,7 +36,11 @@ def of_transfer(targets: Sequence[Target], request: Request, *, command: str) ->
                 {
                     "features": name,
                     "targets": {
-                        target.data: {"measure": target.measure, "ours": list(target.rows[name])}
+                        target.data: {
+                            "measure": target.measure,
+                            "paper": published_json(target, name),
+                            "ours": list(target.rows[name]),
+                        }
                         for target in targets
                         if target.rows is not None and name in target.rows
                     },

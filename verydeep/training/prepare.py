@@ -100,17 +100,7 @@ def prepare(
     whole = _without(whole, seen.bad)
     train, val = hold_out(whole, fraction=config.val, seed=config.seed) if config.val else (whole, None)
     preprocessing = _preprocessing(config, train)
-    augment = Augment(
-        scale=config.scale,
-        crop=config.crop,
-        flip=config.flip,
-        turns=config.turns,
-        pad=config.pad,
-        border=config.border,
-        color=config.color,
-    )
-    if config.color:
-        augment = with_components(augment, train)
+    augment = augment_for(config, train)
     if network is None:
         network = describe(config, channels=train.channels, size=preprocessing.size, classes=len(train.classes))
     _check_network(network, preprocessing, train)
@@ -127,6 +117,20 @@ def prepare(
         seen=seen,
         steps=config.epochs * len(plan(len(train), config.batch)),
     )
+
+
+def augment_for(config: Config, train: Split) -> Augment:
+    """The changes to training images that the settings ask for; the colours' components are those of `train`."""
+    augment = Augment(
+        scale=config.scale,
+        crop=config.crop,
+        flip=config.flip,
+        turns=config.turns,
+        pad=config.pad,
+        border=config.border,
+        color=config.color,
+    )
+    return with_components(augment, train) if config.color else augment
 
 
 def describe(config: Config, *, channels: int, size: tuple[int, int], classes: int) -> Network:

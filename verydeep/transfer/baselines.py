@@ -1,4 +1,4 @@
-"""What a network's features must beat: the pixels themselves, and the same network with the weights it began with."""
+"""What a network's features must beat: the pixels themselves, and the same network with freshly drawn weights."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +32,9 @@ def pixels(sources: Sequence[Source], *, channels: int, side: int = SIDE) -> npt
 
 
 def untrained(run: Run) -> Run:
-    """The run's network with the weights that its training began with."""
+    """The run's network with weights freshly drawn by the run's rule and seed.
+
+    A run that grew from another, or started from one, began with other weights than these.
+    """
     config = run.settings or Config()
     return replace(run, weights=initial(run.network, rule=config.init, seed=config.seed))

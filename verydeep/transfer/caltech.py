@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from verydeep.data.decode import shown
 from verydeep.data.missing import missing
 from verydeep.data.tree import class_folders, image_files
 from verydeep.errors import DataError
@@ -53,7 +54,7 @@ def load(
     files = [[path for path in image_files(folder) if Path(path).parent == folder.absolute()] for folder in classes]
     for folder, found in zip(classes, files, strict=True):
         if not found:
-            raise DataError(f"{folder} has no images", code="DATA-EMPTY-CLASS", hint="Unpack the archive again.")
+            raise DataError(f"{shown(folder)} has no images", code="DATA-EMPTY-CLASS", hint="Unpack the archive again.")
     names = tuple(folder.name for folder in classes)
     labels = np.repeat(np.arange(len(classes)), [len(found) for found in files])
     partitions = random_partitions(labels, shares or collection.shares, classes=names, seed=seed)

@@ -17,7 +17,7 @@ from verydeep.transfer.aggregation import Aggregation, Combine
 from verydeep.transfer.baselines import Baseline
 from verydeep.transfer.dense_taps import penultimate
 from verydeep.transfer.descriptors import describe, refuse_impossible
-from verydeep.transfer.judge import Row, judge
+from verydeep.transfer.judge import Row, judge, refuse_unlearnable
 from verydeep.transfer.labelled import Labelled
 
 # Appendix B, in 224ths of the side that the network reads: how many scales, and what becomes of them.
@@ -87,6 +87,7 @@ def transfer(
     sizes = room.sizes(labelled.images)
     for run, asked in zip(opened, how, strict=True):
         refuse_impossible(run, asked.scales, layers=(_layer(run, plan),), sizes=sizes)
+    refuse_unlearnable(labelled, seed=plan.seed)
     _refuse_unreadable(labelled, channels=channels)
     rows = [
         judge(name, features, labelled, seed=plan.seed, grid=plan.costs)

@@ -67,6 +67,14 @@ def judge(name: str, descriptors: Array, labelled: Labelled, *, seed: int, grid:
     )
 
 
+def refuse_unlearnable(labelled: Labelled, *, seed: int) -> None:
+    """DataError, code DATA-TOO-FEW, where a class cannot be learnt in a partition; no descriptor is needed for that."""
+    for part in labelled.partitions:
+        linear_svm.refuse_unlearnable(
+            labelled.truth[part.train], strata=labelled.strata(part.train), classes=labelled.classes, seed=seed
+        )
+
+
 def joined(name: str, rows: Sequence[Row]) -> Row:
     """Rows of equal kind, such as one of each seed, as one with the values of all."""
     first = rows[0]

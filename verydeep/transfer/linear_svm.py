@@ -44,6 +44,22 @@ class Trained:
     held_out: tuple[float, ...]  # how good each C of the grid was on the held-out images
 
 
+def refuse_unlearnable(truth: Array, *, strata: npt.NDArray[np.int64], classes: Sequence[str], seed: int) -> None:
+    """Refuse training images from which `train` could not learn each class, before they have descriptors.
+
+    Raises:
+        DataError: code DATA-TOO-FEW; names the class.
+    """
+    held = held_out(strata, fraction=FRACTION, seed=seed, of="the training images")
+    for name, column in zip(classes, truth[~held].T, strict=True):
+        if not {-1, 1} <= set(column.tolist()):
+            raise DataError(
+                f"class {name!r} has no training image that shows it, or none that does not",
+                code="DATA-TOO-FEW",
+                hint="C is chosen on a fifth of the training images, so a class needs two at least.",
+            )
+
+
 def train(
     descriptors: Array,
     truth: Array,

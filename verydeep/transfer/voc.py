@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from verydeep.data import voc_devkit
 from verydeep.data.decode import shown
 from verydeep.data.missing import missing
+from verydeep.data.voc_devkit import CLASSES, Year
 from verydeep.errors import DataError, choices
 from verydeep.transfer.labelled import Labelled, Partition
 
-CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
-SETS = {  # for training and for the test; who won in 2012 was decided by a server, which keeps that test's labels
-    "voc2007": ("trainval", "test"),
-    "voc2012": ("train", "val"),
+SETS: dict[
+    str, tuple[Year, str, str]
+] = {  # for training and for the test; who won in 2012 was decided by a server, which keeps that test's labels
+    "voc2007": ("2007", "trainval", "test"),
+    "voc2012": ("2012", "train", "val"),
 }
 LINE = re.compile(r"\s*([\w-]+)\s+(-1|0|1)\s*")
 LAYOUT = "Expected ROOT/VOCdevkit/VOC2007 (or ROOT/VOC2007, or ROOT) with ImageSets/Main and JPEGImages in it."
@@ -34,12 +34,14 @@ def load(name: str, *, root: Path) -> Labelled:
         DataError: a file or photograph is missing, a line is no line of this format, a class is unknown, or the
             classes' files list different photographs.
     """
-    home = _home(name, root)
-    first, second = SETS[name]
+    year, first, second = SETS[name]
+    home = voc_devkit.home(year, root=root, holding="ImageSets/Main")
     numbers, truth = _read(home, first)
     test_numbers, test_truth = _read(home, second)
     if both := sorted(set(numbers) & set(test_numbers)):
-        raise DataError(f"{home}: {both[0]} is in {first} and in {second}", code="DATA-LAYOUT", hint="Unpack it again.")
+        raise DataError(
+            f"{shown(home)}: {both[0]} is in {first} and in {second}", code="DATA-LAYOUT", hint="Unpack it again."
+        )
     images = tuple(str(home / "JPEGImages" / f"{number}.jpg") for number in (*numbers, *test_numbers))
     absent = [path for path in images if not Path(path).is_file()]
     if absent:
@@ -51,15 +53,6 @@ def load(name: str, *, root: Path) -> Labelled:
     count, total = len(numbers), len(images)
     partition = Partition(np.arange(count), np.arange(count, total))
     return Labelled(name, CLASSES, images, np.concatenate((truth, test_truth)), (partition,), "average-precision")
-
-
-def _home(name: str, root: Path) -> Path:
-    folder = name.upper()
-    searched = [root / "VOCdevkit" / folder, root / folder, root]
-    for place in searched:
-        if (place / "ImageSets" / "Main").is_dir():
-            return place
-    raise missing(name, file="the folder ImageSets/Main", searched=searched, hint=LAYOUT)
 
 
 def _read(home: Path, of: str) -> tuple[tuple[str, ...], npt.NDArray[np.int8]]:
@@ -75,7 +68,8 @@ def _read(home: Path, of: str) -> tuple[tuple[str, ...], npt.NDArray[np.int8]]:
     for name, column in zip(CLASSES, columns, strict=True):
         if tuple(column) != numbers:
             raise DataError(
-                f"{folder}: {name}_{of}.txt does not list the photographs of {CLASSES[0]}_{of}.txt, in their order",
+                f"{shown(folder)}: {name}_{of}.txt does not list the photographs of {CLASSES[0]}_{of}.txt, in their "
+                "order",
                 code="DATA-LAYOUT",
                 hint="Unpack it again.",
             )
