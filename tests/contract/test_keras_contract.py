@@ -12,9 +12,9 @@ from verydeep.backends.odd_networks import ODD_NETWORKS
 from verydeep.families.catalog import CATALOG
 
 ODD = tuple(odd.name for odd in ODD_NETWORKS)
-# TensorFlow's float32 logits of GoogLeNet with batch norm are 1.1e-5 off in train mode; a test below shows that it is
-# rounding and nothing else.
-ALLOWED: Mapping[Engine, float] = {"tensorflow": 2e-5, "jax": TOLERANCE, "torch": TOLERANCE}
+# The float32 logits of GoogLeNet with batch norm are off in train mode by 1.1e-5 on TensorFlow, which a test below shows to
+# be rounding and nothing else, and by 1.01e-5 on PyTorch on some processors.
+ALLOWED: Mapping[Engine, float] = {"tensorflow": 2e-5, "jax": TOLERANCE, "torch": 2e-5}
 
 
 def errors(engine: Engine, precision: str, tolerance: float, *networks: str) -> dict[tuple[str, str], float]:
@@ -37,7 +37,7 @@ def test_it_agrees_on_jax_too():  # which compiles each kind of call: a minute f
     assert set(found) == {(name, mode) for name in names for mode in ("eval", "train")}
 
 
-def test_in_double_precision_no_difference_is_left():
+def test_in_double_precision_no_difference_is_left():  # on PyTorch Keras's batch norm keeps numbers of single precision
     found = errors("tensorflow", "float64", 1e-12, "googlenet_bn", "vgg19_bn", "vgg11_lrn_bn")
     assert len(found) == 6
     assert all(0 < error <= 1e-12 for error in found.values())

@@ -10,9 +10,10 @@ import torch
 from verydeep.backends import pytorch
 from verydeep.data.geometry import rescale
 from verydeep.data.preprocess import apply
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, ResourceError
 from verydeep.evaluation.metrics import log_softmax
 from verydeep.families.vgg import vgg
+from verydeep.localise import guesses
 from verydeep.localise.cells import corners, dense_network
 from verydeep.localise.frame import centre_frame
 from verydeep.localise.guesses import Guesser
@@ -23,6 +24,7 @@ from verydeep.preprocessing import Preprocessing
 from verydeep.rewrite.cut import head_weights
 from verydeep.run import Run
 from verydeep.spec import Block, Flatten, Linear, Network, conv, pool
+from verydeep.transfer import room
 from verydeep.weights.initial import initial
 
 CLASSES = ("a", "b", "c")
@@ -129,9 +131,9 @@ def test_guesses_are_those_of_loops_over_scales_localisers_and_cells():
                 )
                 ratings.append(np.exp(logit) / np.exp(logit).sum())
     whole = np.mean(posteriors, axis=0)
-    guesses = Guesser([first, second], classifier, scales=scales).guess(image, top=3)
-    assert [guess.label for guess in guesses] == list(np.argsort(-whole))
-    for guess in guesses:
+    found = Guesser([first, second], classifier, scales=scales).guess(image, top=3)
+    assert [guess.label for guess in found] == list(np.argsort(-whole))
+    for guess in found:
         merged = merge(np.array(boxes)[:, guess.label], np.array(ratings)[:, guess.label])
         assert guess.confidence == pytest.approx(whole[guess.label], abs=1e-5)
         assert guess.score == pytest.approx(merged.ratings.max(), abs=1e-4)
@@ -148,6 +150,35 @@ def test_scales_below_the_crop_and_networks_that_do_not_match_are_refused():
     renamed = Run(Path("run"), None, classifier.network, classifier.weights, preprocessing(), ("a", "c", "b"), (), {})
     with pytest.raises(ConfigError, match="not those of run, in their order"):
         Guesser([localiser], renamed)
+
+
+def shortened():
+    """Of the same crop and step, but its last pixels are unread or not, so that it has other cells."""
+    layers = (conv("conv1", 6, kernel=3), pool("pool1", kernel=2, stride=2), pool("pool2", kernel=2, stride=2))
+    head = (Flatten("flat"), Linear("fc6", 10), Linear("fc7", 7), Linear("fc8", 3))
+    return Network("shortened", (3, SIZE, SIZE), (Block("block1", layers), Block("head", head)))
+
+
+def test_boxes_are_not_rated_by_the_cells_of_other_crops():
+    classifier, _ = runs(unpadded())
+    _, other = runs(shortened())
+    guesser = Guesser([other], classifier, scales=(26,))
+    with pytest.raises(ConfigError, match="at scale 26") as refused:
+        guesser.guess(photo(60, 60))
+    assert refused.value.code == "LOCALISE-CELLS"
+
+
+def test_images_without_room_and_with_too_many_boxes_are_refused_before_computing(monkeypatch):
+    classifier, localiser = runs(unpadded())
+    guesser = Guesser([localiser], classifier, scales=(30,))
+    monkeypatch.setattr(guesses, "MOST_BOXES", 3)
+    with pytest.raises(ResourceError, match="has 4 boxes of each class") as refused:
+        guesser.check([(30, 30)])
+    assert refused.value.code == "LOCALISE-BOXES"
+    monkeypatch.setattr(room, "memory_bytes", lambda: 1000)
+    with pytest.raises(ResourceError) as refused:
+        guesser.check([(30, 30)])
+    assert refused.value.code == "SCALE-MEMORY"
 
 
 def test_no_box_reaches_outside_its_image():

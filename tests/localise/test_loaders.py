@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from verydeep.data.decode import upright_size
 from verydeep.errors import ConfigError, DataError
 from verydeep.localise.annotated import Annotated, part, with_classes
 from verydeep.localise.annotation import MOST_BYTES, read_annotation
 from verydeep.localise.ilsvrc import load_ilsvrc
-from verydeep.data.decode import upright_size
 from verydeep.localise.load import load_annotated
 from verydeep.localise.synthetic import load_synthetic
 from verydeep.localise.voc import load_voc
@@ -284,3 +284,35 @@ def test_a_record_without_a_box_for_each_image_cannot_be_made():
     ):
         with pytest.raises(DataError, match=why):
             Annotated(data.split, data.sizes, boxes)
+
+
+@pytest.mark.parametrize(("size", "box"), [((80, 60), [6, 8, 18, 18]), ((81, 60), [6.075, 8, 18.225, 18])])
+def test_imagenet_s_boxes_are_scaled_from_the_file_s_size_to_the_image_s(imagenet, size, box):
+    marked = ("n00000001", 3, 4, 9, 9)
+    root = imagenet(
+        {"n00000001_7": ("n00000001", [marked]), "n00000002_5": ("n00000002", None)},
+        split="train",
+        boxes="ILSVRC2012_bbox_train",
+    )
+    Image.new("RGB", size).save(root / "train" / "n00000001" / "n00000001_7.JPEG")
+    data = load_ilsvrc(split="train", root=root)
+    assert data.boxes[0].tolist() == [pytest.approx(box)]
+    assert data.sizes.tolist() == [[size[1], size[0]]]
+    Image.new("RGB", (60, 80)).save(root / "train" / "n00000001" / "n00000001_7.JPEG")
+    assert refused(load_ilsvrc, split="train", root=root).code == "BOXES-SIZE"
+
+
+def test_wrong_sizes_and_foreign_classes_are_skipped_if_asked(voc):
+    root = voc(
+        {
+            "000001": [("dog", 1, 1, 5, 5), ("dogg", 1, 1, 5, 5)],
+            "000002": annotation([("cat", 1, 1, 5, 5)], size=(9, 9)),
+        }
+    )
+    data = load_voc("2007", split="test", root=root, bad_boxes="skip")
+    assert (len(data), data.left_out) == (1, 2)
+
+
+def test_another_year_s_folder_is_not_taken(voc):
+    root = voc({"000001": [("dog", 1, 1, 5, 5)]})
+    assert refused(load_voc, year="2012", split="test", root=root / "VOCdevkit" / "VOC2007").code == "DATA-MISSING"

@@ -11,8 +11,10 @@ from PIL import Image
 from verydeep.data import digits
 from verydeep.data.augment import DRAWS, Augment
 from verydeep.data.draws import draws
+from verydeep.data.split import FileSplit
 from verydeep.errors import ConfigError, DataError, WeightsError
 from verydeep.families.vgg import vgg
+from verydeep.localise import evaluate as evaluation
 from verydeep.localise.annotated import Annotated, part
 from verydeep.localise.center import center_boxes
 from verydeep.localise.error import ground_truth_error
@@ -115,6 +117,33 @@ def test_the_images_held_out_are_not_learnt_from_and_keep_their_boxes(data):
     assert held_out(data, fraction=0.0, seed=1)[1] is None
 
 
+def test_a_file_that_comes_twice_is_not_on_both_sides():
+    labels = np.arange(40) % 4
+    split = FileSplit("x", ("a", "b", "c", "d"), labels, tuple(f"{number // 2}.png" for number in range(40)))
+    twice = Annotated(split, np.full((40, 2), 9), (np.array([[1.0, 1, 5, 5]]),) * 40)
+    kept, held = held_out(twice, fraction=0.3, seed=0)
+    assert held is not None
+    assert len(kept) + len(held) == 40
+    assert not set(kept.split.paths) & set(held.split.paths)
+
+
+def test_options_are_refused_before_images_are_looked_at(trained, data, monkeypatch):
+    monkeypatch.setattr(evaluation, "best_constant_box", None)
+    with pytest.raises(ConfigError, match="protocol 1 and --scales"):
+        evaluate_localisers([trained], data, scales=(24,), device="cpu")
+    with pytest.raises(ConfigError, match="scale 2 is below"):
+        evaluate_localisers([trained], data, protocol=2, scales=(2,), device="cpu")
+
+
+def test_an_image_that_cannot_be_read_is_refused_before_anything_is_computed(trained, data, monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluation, "best_constant_box", None)
+    (tmp_path / "0.png").write_text("no image")
+    split = FileSplit("x", CLASSES, data.split.labels[:1], (str(tmp_path / "0.png"),))
+    with pytest.raises(DataError) as refused:
+        evaluate_localisers([trained], Annotated(split, data.sizes[:1], data.boxes[:1]), device="cpu")
+    assert refused.value.code == "DATA-BAD-IMAGES"
+
+
 def test_a_crop_that_shows_less_than_half_of_the_object_teaches_nothing(data):
     augment = Augment(scale=(56, 56), flip=False)
     found = targets(data, np.arange(100), augment=augment, preprocessing=PREPROCESSING, seed=0, epoch=2)
@@ -185,6 +214,7 @@ def test_files_are_located_and_a_bad_one_spoils_no_other(trained, classifier, da
     [
         ({"schema": 2}, "schema 2"),
         ({"boxes": "both"}, "boxes are 'both'"),
+        ({"boxes": []}, r"boxes are \[\]"),
         ({"boxes": "per-class"}, "and 4 outputs"),
         ({"classes": ["a", "a"]}, "different names"),
         ({"classifier": 3}, "the classifier is 3"),

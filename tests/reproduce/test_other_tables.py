@@ -42,6 +42,16 @@ def test_table_11_is_computed_once(digits_in_files: Path, monkeypatch, tmp_path:
     monkeypatch.setattr(transfer_targets.table_11, "rows", None)
     again = reproduce.reproduce("table11", request)
     assert again.record["rows"] == found.record["rows"]
+    assert again.record["rows"][0]["targets"]["digits-in-files"]["paper"] == {"mean": None, "deviation": None}
+    kept = tmp_path / "out" / "evaluations" / "transfer" / "digits-in-files.json"
+    whole = kept.read_text()
+    kept.write_text(whole.replace('"values"', '"value"'))
+    with pytest.raises(TypeError):  # damaged: computed anew, for which there is nothing here
+        reproduce.reproduce("table11", request)
+    kept.write_text(whole)
+    next((digits_in_files / "digits-in-files" / "val" / "3").iterdir()).unlink()
+    with pytest.raises(TypeError):  # other images
+        reproduce.reproduce("table11", request)
 
 
 def test_the_papers_figures_of_table_11_stand_under_their_data_sets():

@@ -133,6 +133,14 @@ def test_scales_and_their_combination_are_the_papers_in_the_networks_pixels():
     assert aggregation(run, recalls, asked) == Aggregation((30,), combine="pooled", flip=False)
 
 
+def test_a_class_that_cannot_be_learnt_is_named_before_features_are_computed(monkeypatch):
+    monkeypatch.setattr(descriptors, "dense_taps", never)
+    data = voc_like()
+    data.truth[:, 1] = -1
+    with pytest.raises(DataError, match="class 'g' has no training image"):
+        transfer([small_run()], data, plan=PLAN)
+
+
 def test_nothing_is_computed_for_what_cannot_be(folder, monkeypatch):
     monkeypatch.setattr(descriptors, "dense_taps", never)
     runs = [small_run(path="one"), small_run(vgg(((1, 4),), input=(3, 24, 24), classes=5, fc=(6,)), path="two")]

@@ -27,4 +27,4 @@ def home(year: Year, *, root: Path, holding: str) -> Path:
     for place in searched:
         if (place / holding).is_dir():
             return place
-    raise missing(f"voc{year}", file=f"the folder {holding}/", searched=searched, hint=LAYOUT.format(folder=folder))
+    raise missing(f"voc{year}", file=f"the folder {holding}", searched=searched, hint=LAYOUT.format(folder=folder))
