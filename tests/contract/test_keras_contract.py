@@ -12,8 +12,8 @@ from verydeep.backends.odd_networks import ODD_NETWORKS
 from verydeep.families.catalog import CATALOG
 
 ODD = tuple(odd.name for odd in ODD_NETWORKS)
-# The float32 logits of GoogLeNet with batch norm are off in train mode by 1.1e-5 on TensorFlow, which a test below shows to
-# be rounding and nothing else, and by 1.01e-5 on PyTorch on some processors.
+# The float32 logits of GoogLeNet with batch norm are off in train mode by 1.1e-5 on TensorFlow, which a test below
+# shows to be rounding and nothing else, and by 1.01e-5 on PyTorch on some processors.
 ALLOWED: Mapping[Engine, float] = {"tensorflow": 2e-5, "jax": TOLERANCE, "torch": 2e-5}
 
 

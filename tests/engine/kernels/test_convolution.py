@@ -68,6 +68,11 @@ def test_the_shapes_of_real_networks_are_within_their_bound(kernels, n, h, w, c,
     agree(kernels, Convolution(n, h, w, c, k, method=method, type=type, relu=True, seed=1))
 
 
+@pytest.mark.parametrize(("method", "type"), [(4, FLOAT32), (4, INT16)])
+def test_weights_too_large_to_stay_near_pass_by_once_and_the_result_is_right(kernels, method, type):
+    agree(kernels, Convolution(1, 34, 34, 4096, 33, method=method, type=type, relu=True, seed=2))
+
+
 @each_form
 def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, method, type):
     case = Convolution(1, 20, 20, 96, 40, method=method, type=type, bias=False)

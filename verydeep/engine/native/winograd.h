@@ -8,6 +8,7 @@
 // products can overflow: by Cauchy and Schwarz, |sum u v| <= |u| |v|, and both norms are kept below NORM.
 
 constexpr int64_t IN_CACHE = 512 << 10;  // bytes of V that one thread keeps near: half of a second-level cache
+constexpr int64_t NEAR = 256 << 10;      // bytes of V of one point that stay near while all its weights pass by
 constexpr int64_t TOGETHER = 12 << 20;   // bytes of U from which on it is read once for many tiles, by all threads
 constexpr int64_t LARGEST_V = 24 << 20;  // bytes of V when threads work together
 
@@ -61,7 +62,6 @@ template <int M, class Stored> struct Tiling {
 
 template <int M, class Stored> struct Winograd {
   static constexpr int SIDE = Minimal<M>::SIDE, POINTS = SIDE * SIDE;
-  static constexpr int SHARES = 4;  // of the points, when threads work together
   typedef typename Stored::element element;
   typedef typename Stored::Sums Sums;
 
@@ -229,21 +229,23 @@ template <int M, class Stored> struct Winograd {
     return static_cast<const element *>(args.weights) + (panel * POINTS + point) * tiling.steps * Stored::TAKES * PANEL;
   }
 
-  void multiply(int64_t point, int64_t panel, int64_t tiles, const float *v, float *products) const {
+  // The products of `count` tiles from slot `first` on. Meanwhile the weights from `ahead` on, which are needed next, are called
+  // for: each block of rows calls for its share of them.
+  void multiply(int64_t point, int64_t panel, int64_t first, int64_t count, const float *v, float *products,
+                const element *ahead) const {
     const element *weights = plane_of(panel, point);
-    const auto *rows_of_v = reinterpret_cast<const typename Stored::Input *>(v + point * tiling.v_plane);
-    products += point * tiling.product_plane;
-    // The next point's weights follow in memory: each block of rows calls for its share of them.
-    const int64_t plane = tiling.steps * Stored::TAKES * PANEL, stride = Stored::TAKES * PANEL / blocks_of(tiles);
-    for (int64_t b = 0; b < blocks_of(tiles); b++) {
-      const int64_t first = block_start(tiles, b);
-      with_rows(block_start(tiles, b + 1) - first, [&](auto rows) {
+    const auto *rows_of_v = reinterpret_cast<const typename Stored::Input *>(v + point * tiling.v_plane + first * tiling.row);
+    products += point * tiling.product_plane + first * PANEL;
+    const int64_t stride = Stored::TAKES * PANEL / blocks_of(count);
+    for (int64_t b = 0; b < blocks_of(count); b++) {
+      const int64_t start = block_start(count, b);
+      with_rows(block_start(count, b + 1) - start, [&](auto rows) {
         Sums block[rows.value][WIDE] = {};
-        accumulate<Stored, rows.value>(block, rows_of_v + first * tiling.row, tiling.row, weights, tiling.steps,
-                                       weights + plane + b * tiling.steps * stride, stride);
+        accumulate<Stored, rows.value>(block, rows_of_v + start * tiling.row, tiling.row, weights, tiling.steps,
+                                       ahead + b * tiling.steps * stride, stride);
         for (int r = 0; r < rows.value; r++)
           for (int w = 0; w < WIDE; w++)
-            store(products + (first + r) * PANEL + w * LANES, reinterpret_cast<lanes>(block[r][w]));
+            store(products + (start + r) * PANEL + w * LANES, reinterpret_cast<lanes>(block[r][w]));
       });
     }
   }
@@ -370,7 +372,7 @@ template <int M, class Stored> struct Winograd {
         const int64_t first = start(part), tiles = start(part + 1) - first;
         for (int64_t t = 0; t < tiles; t++) transform_input(first + t, t, v, units, draft);
         for (int64_t panel = 0; panel < tiling.panels; panel++) {
-          for (int64_t point = 0; point < POINTS; point++) multiply(point, panel, tiles, v, products);
+          for (int64_t point = 0; point < POINTS; point++) multiply(point, panel, 0, tiles, v, products, plane_of(panel, point + 1));
           for (int64_t t = 0; t < tiles; t++) transform_output(first + t, t, panel, products, units);
         }
       });
@@ -384,11 +386,13 @@ template <int M, class Stored> struct Winograd {
       share(args.threads, tiles, [&](int64_t t, int worker) {
         transform_input(first + t, t, v, units, drafts + worker * tiling.draft_size());
       });
-      // Neighbouring points for one thread: what it calls for ahead of time is what it reads next.
-      share(args.threads, tiling.panels * SHARES, [&](int64_t i, int) {
-        const int64_t panel = i / SHARES, share = i % SHARES;
-        for (int64_t point = POINTS * share / SHARES; point < POINTS * (share + 1) / SHARES; point++)
-          multiply(point, panel, tiles, v, products + panel * each);
+      // A point's V stays near while its weights, panel after panel, pass by once.
+      const int64_t chunks = std::max<int64_t>(1, tiles * tiling.row * 4 / NEAR);
+      share(args.threads, POINTS * chunks, [&](int64_t i, int) {
+        const int64_t point = i / chunks, chunk = i % chunks;
+        const int64_t from = tiles * chunk / chunks, count = tiles * (chunk + 1) / chunks - from;
+        for (int64_t panel = 0; panel < tiling.panels; panel++)
+          multiply(point, panel, from, count, v, products + panel * each, plane_of(panel + 1, point));
       });
       share(args.threads, tiling.panels * tiles, [&](int64_t i, int) {
         transform_output(first + i % tiles, i % tiles, i / tiles, products + i / tiles * each, units);
