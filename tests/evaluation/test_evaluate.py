@@ -250,6 +250,15 @@ def test_a_scale_of_the_models_own_that_is_too_large_for_the_machine_is_refused_
     assert refused.value.code == "EVAL-MEMORY"
 
 
+def test_a_network_that_reads_whole_images_needs_room_for_their_size(folder: Path):
+    run = a_run("mean over the whole map")
+    whole = replace(run, preprocessing=replace(run.preprocessing, crop="none", resize=60))
+    assert evaluate(whole, folder, batch=1, memory=2**24).count == evaluate(whole, folder, batch=1).count
+    with pytest.raises(ResourceError, match=r"the maps of .* at 60x\d+ take") as refused:
+        evaluate(whole, folder, batch=1, memory=2 * inference_bytes(run.network))
+    assert refused.value.code == "EVAL-MEMORY"
+
+
 def test_a_run_that_is_named_twice_is_refused_before_anything_is_computed(folder: Path, request):
     run = a_run()
     same = replace(run, path=Path("run-1").absolute())

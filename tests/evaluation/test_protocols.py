@@ -101,6 +101,18 @@ def test_images_that_wait_for_their_shape_too_long_come_all_the_same(tmp_path: P
     assert np.abs(posteriors.posteriors(run, split, protocol=protocol).array - together).max() <= TOLERANCE
 
 
+def test_images_in_memory_are_rescaled_a_few_at_a_time(monkeypatch):
+    run, split = a_run(), in_memory(pictures(8, channels=3))
+    protocol = protocol_for(run, "multi-crop", scales=(20,))
+    together = posteriors.posteriors(run, split, protocol=protocol).array
+    real, taken = alike.fit_batch, []
+    monkeypatch.setattr(alike, "WAITING", 3 * 20 * 28 * 3)
+    monkeypatch.setattr(alike, "fit_batch", lambda images, how: taken.append(len(images)) or real(images, how))
+    found = posteriors.posteriors(run, split, protocol=protocol).array
+    assert taken == [3, 3, 2]
+    assert np.abs(found - together).max() <= TOLERANCE
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_dense_at_exactly_the_crop_is_the_crop(name: str):
     run = a_run(name)
@@ -176,6 +188,13 @@ def squash(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(alike, "rescaled_size", squashed)
 
 
+def windows_of_the_mirror_image(scores: Callable[..., Tensor], pixels: np.ndarray, **how: object) -> Tensor:
+    """The image is mirrored first and windows are cut from that, so that some lie one pixel beside their own."""
+    turned = how.pop("turned")
+    return _OF_WINDOWS(scores, turned(pixels), turned=order.unturned, **how)
+
+
+_OF_WINDOWS = order._of_windows
 MAPS, GRIDS = ("dense", "both"), ("multi-crop", "both")
 MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = {
     "softmax before the mean over space": (with_part(order, "mean_scores", softmax_in_each_cell), MAPS),
@@ -185,6 +204,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]
     "mirrored top to bottom": (with_part(order, "mirrored", lambda pixels: pixels[:, :, ::-1]), KINDS),
     "the mirror image is forgotten": (with_part(order, "mirrored", order.unturned), KINDS),
     "turned by half a circle": (with_part(order, "mirrored", lambda pixels: pixels[:, :, ::-1, ::-1]), KINDS),
+    "windows cut from the mirror image": (with_part(order, "_of_windows", windows_of_the_mirror_image), GRIDS),
     "colours turned, not columns": (with_part(order, "mirrored", lambda pixels: pixels[:, ::-1]), KINDS),
     "the grid is off by one pixel": (with_windows(*GRIDS, at=one_pixel_off), GRIDS),
     "the grid has no corners": (with_windows(*GRIDS, at=inside_the_corners), GRIDS),

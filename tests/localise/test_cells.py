@@ -105,6 +105,7 @@ def test_guesses_are_those_of_loops_over_scales_localisers_and_cells():
     network = unpadded()
     classifier, first = runs(network)
     _, second = runs(network, boxes="single-class", seed=4)
+    second = replace(second, path=Path("other"))
     image, scales = photo(60, 52), (26, 40)
     posteriors, boxes, ratings = [], [], []
     for scale in scales:

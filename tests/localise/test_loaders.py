@@ -8,7 +8,7 @@ from PIL import Image
 
 from verydeep.data.decode import upright_size
 from verydeep.errors import ConfigError, DataError
-from verydeep.localise.annotated import Annotated, part, with_classes
+from verydeep.localise.annotated import Annotated, part, suited
 from verydeep.localise.annotation import MOST_BYTES, read_annotation
 from verydeep.localise.ilsvrc import load_ilsvrc
 from verydeep.localise.load import load_annotated
@@ -268,10 +268,10 @@ def test_boxes_and_images_stay_together_when_some_are_taken_or_classes_renamed()
     some = part(data, np.array([3, 1]))
     assert some.boxes[0] is data.boxes[3]
     assert np.array_equal(some.split.images[1], data.split.images[1])
-    more = with_classes(data, ("x", *data.split.classes))
+    more = suited(data, classes=("x", *data.split.classes), channels=3)
     assert np.array_equal(more.split.labels, data.split.labels + 1)
     with pytest.raises(DataError):
-        with_classes(data, data.split.classes[:3])
+        suited(data, classes=data.split.classes[:3], channels=3)
 
 
 def test_a_record_without_a_box_for_each_image_cannot_be_made():

@@ -12,13 +12,15 @@ from verydeep.data import digits
 from verydeep.data.augment import DRAWS, Augment
 from verydeep.data.draws import draws
 from verydeep.data.split import FileSplit
-from verydeep.errors import ConfigError, DataError, WeightsError
+from verydeep.errors import ConfigError, DataError, ResourceError, WeightsError
 from verydeep.families.vgg import vgg
 from verydeep.localise import evaluate as evaluation
+from verydeep.localise import guesses
 from verydeep.localise.annotated import Annotated, part
 from verydeep.localise.center import center_boxes
 from verydeep.localise.error import ground_truth_error
 from verydeep.localise.evaluate import classifier_of, evaluate_localisers, to_text
+from verydeep.localise.guesses import Guesser
 from verydeep.localise.localiser import RECORD, open_localiser
 from verydeep.localise.predict import locate, to_csv, to_json
 from verydeep.localise.synthetic import load_synthetic, paste_all
@@ -77,6 +79,17 @@ def test_it_learns_more_than_the_best_constant_box(trained):
     assert found.ground_truth_error < found.constant_error - 0.15
     losses = [row["loss"] for row in trained.record["history"]]
     assert losses[-1] < losses[0] / 3
+
+
+def test_a_network_of_grey_images_reads_colour_as_grey(data, tmp_path):
+    network = vgg(((1, 4),), input=(1, CROP, CROP), classes=10, fc=(4, 4))
+    grey = replace(PREPROCESSING, channels=1, mean=(80.0,), std=(60.0,), color="grey")
+    config = Config(crop="random", scale=(SIDE, SIDE), flip=True, device="cpu", workers=0)
+    one = Run(tmp_path / "grey", config, network, initial(network, seed=1), grey, CLASSES, (), {})
+    found = train_localiser(one, data, tuning=replace(QUICK, epochs=1), out=tmp_path / "boxes", device="cpu")
+    assert len(center_boxes(found, data, device="cpu")) == len(data)
+    two = evaluate_localisers([found], part(data, np.arange(3)), protocol=2, classifier=one, device="cpu")
+    assert two.images == 3
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(classifier, data, tmp_path):
@@ -207,6 +220,24 @@ def test_files_are_located_and_a_bad_one_spoils_no_other(trained, classifier, da
     assert len(to_csv(found, classes=CLASSES).splitlines()) == 1 + 2 + 1 + 2
     with pytest.raises(DataError, match="no images are given"):
         locate([trained], classifier, [])
+
+
+def test_an_image_without_room_is_refused_before_another_is_computed(trained, classifier, data, tmp_path, monkeypatch):
+    for number, side in enumerate((SIDE, 30 * SIDE)):
+        image = Image.fromarray(data.split.images[0].transpose(1, 2, 0))
+        image.resize((side, SIDE)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(Guesser, "guess", None)
+    monkeypatch.setattr(guesses, "MOST_BOXES", 20)
+    with pytest.raises(ResourceError) as refused:
+        locate([trained], classifier, [str(tmp_path)], scales=(SIDE,))
+    assert refused.value.code == "LOCALISE-BOXES"
+
+
+def test_what_would_count_twice_is_refused(trained, classifier):
+    for localisers, scales, code in (([trained, trained], (), "FUSE-TWICE"), ([trained], (40, 40), "EVAL-SCALE")):
+        with pytest.raises(ConfigError, match="there twice") as refused:
+            Guesser(localisers, classifier, scales=scales)
+        assert refused.value.code == code
 
 
 @pytest.mark.parametrize(

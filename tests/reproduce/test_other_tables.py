@@ -10,9 +10,9 @@ from PIL import Image
 from tests.reproduce.tiny import tiny
 from verydeep.data import digits
 from verydeep.errors import ConfigError, DataError
-from verydeep.localise.study import Row
 from verydeep.reproduce import document, localisation_table, reproduce, transfer_targets
 from verydeep.reproduce.declared import Trained
+from verydeep.reproduce.localisation_study import Row
 from verydeep.reproduce.request import Request
 from verydeep.reproduce.scales import scale
 
@@ -72,6 +72,13 @@ def test_table_11_without_any_of_its_data_sets_is_refused_before_training(tmp_pa
     with pytest.raises(DataError, match="none of the data sets of Table 11 is here: digits-in-files"):
         reproduce.reproduce("table11", replace(tiny(tmp_path / "out"), data_root=tmp_path))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_image_of_table_11_that_cannot_be_read_is_refused_before_training(digits_in_files: Path, tmp_path: Path):
+    (digits_in_files / "digits-in-files" / "val" / "3" / "0.png").write_text("no image")
+    with pytest.raises(DataError, match="1 of 150 images cannot be read"):
+        reproduce.reproduce("table11", replace(tiny(tmp_path / "out"), data_root=digits_in_files))
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_a_table_of_localisers_is_the_studys(monkeypatch, tmp_path: Path):

@@ -267,6 +267,14 @@ def test_a_pass_of_a_run_that_was_trained_anew_is_computed_anew(finished: Path, 
     assert counted == ["train B-8-seed-1", "pass B-8-seed-1", "pass B-8-seed-1"]
 
 
+def test_a_pass_whose_record_says_something_else_is_computed_anew(finished: Path, counted: list[str], tmp_path: Path):
+    folder = shutil.copytree(finished, tmp_path / "out")
+    (record,) = (folder / "evaluations" / "A-8-seed-0").glob("*.json")
+    record.write_text(record.read_text().replace('"seconds"', '"minutes"'))
+    reproduce.reproduce("table3", tiny(folder))
+    assert counted == ["pass A-8-seed-0"]
+
+
 def test_passes_over_other_test_images_are_computed_anew(finished: Path, counted: list[str], monkeypatch, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "out")
     original = pass_task.labelled

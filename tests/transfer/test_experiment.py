@@ -1,6 +1,7 @@
 """An experiment from end to end on tiny trees: rows, fusion, baselines, refusals before anything is computed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from verydeep.data.split import MemorySplit
 from verydeep.errors import ConfigError, DataError, ResourceError
 from verydeep.families.vgg import vgg
 from verydeep.settings.config import Config
-from verydeep.transfer import baselines, descriptors, room, sets, table, table_11
+from verydeep.transfer import baselines, descriptors, experiment, room, sets, table, table_11
 from verydeep.transfer.aggregation import Aggregation
 from verydeep.transfer.experiment import Plan, aggregation, features, transfer
 from verydeep.transfer.labelled import Labelled, Partition, from_splits, one_each
@@ -63,13 +64,43 @@ def test_a_row_for_each_run_for_both_and_for_the_baselines(folder):
     assert "one + two" in table.to_text(found)
 
 
-def test_fusion_stacks_what_each_network_says(folder):
+def test_fusion_stacks_what_each_network_says(folder, monkeypatch):
     labelled = sets.load(str(folder), channels=3, wishes=sets.Wishes())
     runs = [small_run(path="one"), small_run(seed=2, path="two")]
     each = [features(run, labelled, PLAN) for run in runs]
     for array in each:
         np.testing.assert_allclose(np.linalg.norm(array, axis=1), 1, atol=1e-6)
     assert np.abs(each[0] - each[1]).max() > 0.01
+    judged = {}
+
+    def judge(name, array, *rest, **how):
+        judged[name] = array
+        return real(name, array, *rest, **how)
+
+    real = experiment.judge
+    for module in (experiment, table_11):
+        monkeypatch.setattr(module, "judge", judge)
+    transfer(runs, labelled, plan=PLAN)
+    assert np.array_equal(judged["one + two"], np.concatenate(each, axis=1))
+    table_11.rows({"D": runs[:1], "E": runs[1:]}, labelled, plan=PLAN)
+    assert np.array_equal(judged["D & E"], np.concatenate(each, axis=1))
+
+
+def test_a_file_that_cannot_be_read_is_refused_before_features_are_computed(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "colours")
+    (tmp_path / "colours" / "train" / "green" / "03.png").write_text("no image")
+    labelled = sets.load(str(tmp_path / "colours"), channels=3, wishes=sets.Wishes())
+    monkeypatch.setattr(descriptors, "dense_taps", never)
+    for compute in (transfer, lambda runs, *rest, **how: table_11.rows({"D": runs}, *rest, **how)):
+        with pytest.raises(DataError, match="1 of 48 images cannot be read") as refused:
+            compute([small_run()], labelled, plan=PLAN)
+        assert refused.value.code == "DATA-BAD-IMAGES"
+        assert "--bad-images" not in str(refused.value.hint)
+
+
+def test_a_c_that_is_not_above_0_is_refused_with_the_plan():
+    with pytest.raises(ConfigError, match=r"C is one of \[0.0\]"):
+        replace(PLAN, costs=(0.0,))
 
 
 def test_a_folder_of_classes_alone_is_shared_out_by_chance(folder):

@@ -36,7 +36,7 @@ def run(
     ] = None,
     batch: Batch = 32,
     engine: Engine = "auto",
-    device: Device = "cpu",
+    device: Device = "auto",
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Dense multi-scale descriptors of images (appendix B), or the maps of any layers.

@@ -161,6 +161,7 @@ def predict(
     ] = (),
     scales: Scales = (),
     top: Annotated[int, WHOLE, Parameter(help="Classes for each image, with a box each.")] = 1,
+    device: Device = "auto",
     engine: Engine = "auto",
     format: Annotated[Literal["text", "json", "csv"], Parameter(help="text, json or csv.")] = "text",
     out: Out = None,
@@ -177,12 +178,14 @@ def predict(
     from verydeep.localise.evaluate import classifier_of
     from verydeep.localise.localiser import open_localiser
     from verydeep.localise.predict import locate, to_csv, to_json, to_text
+    from verydeep.processes import joined
     from verydeep.run import open_run
 
-    choice = choose(engine)
     opened = [open_localiser(place) for place in (localiser, *fuse)]
     rater = classifier_of(opened[0]) if classifier is None else open_run(classifier)
-    found = locate(opened, rater, images, scales=scales, top=top, engine=choice.engine)
+    with joined(device) as processes:
+        choice = choose(engine, device=processes.device)
+        found = locate(opened, rater, images, scales=scales, top=top, device=processes.device, engine=choice.engine)
     classes = rater.named()
     if format != "json":
         write_engine(choice.name, reason=choice.reason)

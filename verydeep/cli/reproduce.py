@@ -48,7 +48,8 @@ def run(
     and tables share their runs.
 
     Args:
-        table: table3 to table9, table11; or findings, the claims of the paper, tested over seeds.
+        table: table3 to table9, table11; findings, the claims of the paper, tested over seeds; or initialisation, which
+            first weights let a deep net learn.
         format: text, json, markdown or html; all but the first are also files in the folder.
     """
     from verydeep.reproduce import document

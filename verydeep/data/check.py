@@ -42,6 +42,12 @@ def _reason(path: str, *, channels: int) -> str:
     return ""
 
 
+def refuse_unreadable(split: Split) -> None:
+    """DataError, code DATA-BAD-IMAGES, with the paths, where an image cannot be read."""
+    if bad := check(split):
+        raise DataError(_listed(split, bad), code="DATA-BAD-IMAGES", hint="Repair or remove them.")
+
+
 def usable(split: Split, *, bad_images: Literal["refuse", "skip"]) -> tuple[Split, list[Bad]]:
     """The split without its unreadable images, and those; DataError if there are any and they are not to be skipped.
 
@@ -50,13 +56,17 @@ def usable(split: Split, *, bad_images: Literal["refuse", "skip"]) -> tuple[Spli
     bad = check(split)
     if not bad:
         return split, bad
-    listed = "; ".join(f"{shown(one.path)} ({one.reason})" for one in bad[:LISTED])
-    found = f"{split.name}: {len(bad)} of {len(split)} images cannot be read: {listed}"
-    found += f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
     if len(bad) > MAX_BAD_FRACTION * len(split):
         hint = "More than 5 % are too many to skip: repair the data set."
-        raise DataError(found, code="DATA-BAD-IMAGES", hint=hint)
+        raise DataError(_listed(split, bad), code="DATA-BAD-IMAGES", hint=hint)
     if bad_images == "refuse":
         hint = "Repair or remove them, or leave them out with --bad-images skip."
-        raise DataError(found, code="DATA-BAD-IMAGES", hint=hint)
+        raise DataError(_listed(split, bad), code="DATA-BAD-IMAGES", hint=hint)
     return take(split, np.delete(np.arange(len(split)), [one.index for one in bad])), bad
+
+
+def _listed(split: Split, bad: list[Bad]) -> str:
+    """How many there are, and the first of them by path and reason."""
+    named = "; ".join(f"{shown(one.path)} ({one.reason})" for one in bad[:LISTED])
+    more = f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    return f"{split.name}: {len(bad)} of {len(split)} images cannot be read: {named}{more}"

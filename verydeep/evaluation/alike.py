@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from verydeep.data.split import FileSplit, MemorySplit, Split
 from verydeep.preprocessing import Preprocessing
 from verydeep.spec import Pair
 
-WAITING = 2**28  # bytes of pixels that wait for others of their shape
+WAITING = 2**28  # bytes of rescaled pixels that are held at a time, one image at least
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +71,8 @@ def _from_memory(
     at_once: Callable[[Pair], int],
 ) -> Iterator[Alike]:
     height, width = split.images.shape[2:]
-    many = at_once(shape_at((height, width), scale=preprocessing.resize, preprocessing=preprocessing))
+    shape = shape_at((height, width), scale=preprocessing.resize, preprocessing=preprocessing)
+    many = min(at_once(shape), max(1, WAITING // (preprocessing.channels * prod(shape))))
     for first in range(0, len(indices), many):
         part = indices[first : first + many]
         yield Alike(part, fit_batch(split.images[part], preprocessing))

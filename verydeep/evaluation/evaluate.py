@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from verydeep.data import catalog
-from verydeep.data.check import usable
+from verydeep.data.check import refuse_unreadable, usable
 from verydeep.data.folder import TEST_FOLDERS
 from verydeep.data.split import Split, fingerprint, hold_out, map_classes, with_channels
 from verydeep.engine.choose import EngineName, choose, ready
@@ -151,7 +151,10 @@ def labelled(
         if error.code == "DATA-NO-TEST":
             error.hint = "Add one of them, or evaluate on the images held out from training: --split validation."
         raise
-    found, _ = usable(found, bad_images=config.bad_images if split != "test" else "refuse")
+    if split == "test":
+        refuse_unreadable(found)
+    else:
+        found, _ = usable(found, bad_images=config.bad_images)
     if split == "validation":
         _, found = hold_out(found, fraction=config.val, seed=config.seed)
     return map_classes(with_channels(found, run.preprocessing.channels), run.named())

@@ -29,6 +29,12 @@ class Room:
     network: Network  # the dense form where the protocol needs it
     protocol: Protocol
     memory: int
+    cropped: bool = True  # whether the network's input is a crop where the protocol has no maps
+
+    @property
+    def reads_whole(self) -> bool:
+        """Whether the network reads images of any size."""
+        return self.protocol.kind in MAPS or not self.cropped
 
     def parts(self, image: Pair) -> tuple[Part, ...]:
         """Of an image of this size, for its score map; () where the protocol needs none."""
@@ -36,7 +42,7 @@ class Room:
 
     def at_once(self, image: Pair, *, batch: int) -> int:
         """How many whole images of this size may be computed together, at most `batch`."""
-        if self.protocol.kind not in MAPS:
+        if not self.reads_whole:
             return self.crops_at_once(batch)
         return _many(bytes_at(self.network, image), memory=self.memory, batch=batch)
 
@@ -62,9 +68,14 @@ def room_for(run: Run, images: Split, *, protocol: Protocol, memory: int = MEMOR
     machine, preprocessing = memory_bytes(), run.preprocessing
     has_map = protocol.kind in MAPS
     network = dense(run.network) if has_map and not is_dense(run.network) else run.network
-    room = Room(network, protocol, memory if machine is None else min(memory, machine))
+    room = Room(
+        network,
+        protocol,
+        memory if machine is None else min(memory, machine),
+        cropped=preprocessing.crop != "none",
+    )
     limit = f"{_mib(memory)} are allowed" if room.memory == memory else f"this machine has {_mib(room.memory)}"
-    if protocol.kind != "dense" and inference_bytes(network) > room.memory:
+    if protocol.kind != "dense" and room.cropped and inference_bytes(network) > room.memory:
         raise _refused(f"the maps of one crop take {_mib(inference_bytes(network))}, and {limit}")
     seen: set[Pair] = set()
     for name, size in _sizes(images):
@@ -82,6 +93,9 @@ def room_for(run: Run, images: Split, *, protocol: Protocol, memory: int = MEMOR
             if has_map and not room.parts(image):
                 least = _mib(least_bytes(network, image))
                 raise _refused(f"the maps of the smallest part of {name} at {_by(image)} take {least}, and {limit}")
+            if not has_map and room.reads_whole and bytes_at(network, image) > room.memory:
+                taken = _mib(bytes_at(network, image))
+                raise _refused(f"the maps of {name} at {_by(image)} take {taken}, and {limit}")
     return room
 
 

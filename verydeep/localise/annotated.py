@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.decode import shown
-from verydeep.data.split import FileSplit, Split, map_classes, take
+from verydeep.data.split import FileSplit, Split, map_classes, take, with_channels
 from verydeep.errors import DataError
 from verydeep.localise.box import Boxes
 
@@ -62,9 +62,13 @@ def fault(boxes: Boxes, *, size: tuple[int, int]) -> str:
     return ""
 
 
-def with_classes(data: Annotated, classes: tuple[str, ...]) -> Annotated:
-    """The data with labels matched by name onto `classes`; DataError for a class that is not among them."""
-    return replace(data, split=map_classes(data.split, classes))
+def suited(data: Annotated, *, classes: tuple[str, ...], channels: int) -> Annotated:
+    """The data as grey (1) or RGB (3) images, with labels matched by name onto `classes`.
+
+    Raises:
+        DataError: a class of the data is not among them.
+    """
+    return replace(data, split=map_classes(with_channels(data.split, channels), classes))
 
 
 def part(data: Annotated, indices: NDArray[np.int64]) -> Annotated:

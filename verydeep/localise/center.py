@@ -10,7 +10,7 @@ from torch import Tensor
 from verydeep.data.split import Split
 from verydeep.engine.choose import EngineName, choose, ready
 from verydeep.evaluation.scores import scores_of
-from verydeep.localise.annotated import Annotated, with_classes
+from verydeep.localise.annotated import Annotated, suited
 from verydeep.localise.box import Boxes
 from verydeep.localise.frame import centre_frame
 from verydeep.localise.head import of_class
@@ -28,7 +28,7 @@ def center_boxes(
         DataError: an image cannot be read, or a class is none of the localiser's.
         ConfigError: no such device or engine here.
     """
-    data = with_classes(data, localiser.classes)
+    data = suited(data, classes=localiser.classes, channels=localiser.preprocessing.channels)
     with joined(device) as processes:
         compute = ready(
             choose(engine, device=processes.device), localiser.network, localiser.weights, device=processes.device

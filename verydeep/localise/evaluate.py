@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from verydeep.data.check import usable
+from verydeep.data.check import refuse_unreadable
 from verydeep.data.decode import shown
 from verydeep.engine.choose import EngineName
 from verydeep.errors import ConfigError
-from verydeep.localise.annotated import Annotated, with_classes
+from verydeep.localise.annotated import Annotated, suited
 from verydeep.localise.center import center_boxes
 from verydeep.localise.constant import MOST_OBJECTS, best_constant_box, placed_constant
 from verydeep.localise.error import ground_truth_error, guessed_error
@@ -67,8 +67,8 @@ def evaluate_localisers(
         ResourceError: an image is too large for a scale of protocol 2.
     """
     refuse_options(localisers, protocol=protocol, classifier=classifier, scales=scales)
-    data = with_classes(data, localisers[0].classes)
-    usable(data.split, bad_images="refuse")
+    data = suited(data, classes=localisers[0].classes, channels=localisers[0].preprocessing.channels)
+    refuse_unreadable(data.split)
     constant = ground_truth_error(placed_constant(best_constant_box(data, most=MOST_OBJECTS), data), data)
     if protocol == 1:
         boxes = center_boxes(localisers[0], data, device=device, engine=engine)

@@ -7,6 +7,7 @@ together and merged (`merge`); a box's rating is the class's probability in the 
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from verydeep.data.decode import shown
 from verydeep.engine.choose import EngineName
 from verydeep.errors import ConfigError, ResourceError
 from verydeep.evaluation.metrics import check_finite, log_softmax
-from verydeep.localise.annotated import Annotated, with_classes
+from verydeep.localise.annotated import Annotated, suited
 from verydeep.localise.box import Boxes
 from verydeep.localise.cells import (
     Cells,
@@ -55,7 +56,8 @@ class Guesser:
         """Check that all go together, before anything is computed.
 
         Raises:
-            ConfigError: other classes (LOCALISE-CLASSES) or other cells (LOCALISE-CELLS), or a scale below the crop.
+            ConfigError: other classes (LOCALISE-CLASSES) or other cells (LOCALISE-CELLS), a scale below the crop, or a
+                localiser or a scale that is there twice.
             SpecError: a network has no dense form.
         """
         refuse_unlike(localisers, classifier, scales=scales)
@@ -125,7 +127,22 @@ class Guesser:
 
 
 def refuse_unlike(localisers: Sequence[Localiser], classifier: Run, *, scales: Sequence[int]) -> None:
-    """ConfigError for localisers of other classes (LOCALISE-CLASSES), and scales below the crop (EVAL-SCALE)."""
+    """ConfigError for localisers of other classes (LOCALISE-CLASSES) and scales below the crop (EVAL-SCALE).
+
+    The same for what would count twice: a localiser (FUSE-TWICE) or a scale (EVAL-SCALE).
+    """
+    places = [Path(localiser.path).absolute() for localiser in localisers]
+    for localiser, place in zip(localisers, places, strict=True):
+        if places.count(place) > 1:
+            raise ConfigError(
+                f"{shown(localiser.path)} is there twice, and would count twice",
+                code="FUSE-TWICE",
+                hint="Name each localiser once.",
+            )
+    if len(set(scales)) < len(scales):
+        raise ConfigError(
+            f"a scale is there twice: {', '.join(map(str, scales))}", code="EVAL-SCALE", hint="Give each scale once."
+        )
     for localiser in localisers:
         if localiser.classes != classifier.named():
             raise ConfigError(
@@ -165,7 +182,7 @@ def guess_all(
         ConfigError: networks that do not go together, or a scale below the crop.
         ResourceError: an image is too large, before the first is computed.
     """
-    data = with_classes(data, classifier.named())
+    data = suited(data, classes=classifier.named(), channels=classifier.preprocessing.channels)
     guesses: list[tuple[Guess, ...]] = []
     own: list[Boxes] = []
     with joined(device) as processes:

@@ -2,12 +2,15 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.decode import decode, shown
+import torch
+
+from verydeep.data.decode import decode, shown, upright_size
 from verydeep.engine.choose import EngineName
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.predict import files_of
@@ -16,6 +19,7 @@ from verydeep.localise.guesses import Guesser
 from verydeep.localise.localiser import Localiser
 from verydeep.report import grid
 from verydeep.run import Run
+from verydeep.spec import Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ def locate(
     *,
     scales: Sequence[int] = (),
     top: int = 1,
+    device: torch.device | str = "cpu",
     engine: EngineName = "auto",
 ) -> list[Located]:
     """The `top` likeliest classes with a box each (protocol 2), for each image file that `sources` name.
@@ -43,15 +48,17 @@ def locate(
     Raises:
         ConfigError: `top` is below 1, or networks that do not go together.
         DataError: no source is given, or one names no image. A file that cannot be read raises nothing.
+        ResourceError: an image is too large for a scale, before the first is computed.
     """
     if top < 1:
         raise ConfigError(f"top must be 1 or more, got {top}", code="OPTION-VALUE")
     if not sources:
         raise DataError("no images are given", code="SOURCE-NONE", hint="Name files, folders or patterns as '*.png'.")
     paths = list(dict.fromkeys(path for source in sources for path in files_of(str(source))))
-    guesser = Guesser(localisers, classifier, scales=scales, engine=engine)
     channels = classifier.preprocessing.channels
     found: list[Located] = []
+    guesser = Guesser(localisers, classifier, scales=scales, device=device, engine=engine)
+    guesser.check(_sizes(paths))
     for path in paths:
         try:
             image = decode(path, channels=channels)
@@ -60,6 +67,13 @@ def locate(
         else:
             found.append(Located(path, guesser.guess(image, top=top)))
     return found
+
+
+def _sizes(paths: Sequence[str]) -> Iterator[Pair]:
+    """(height, width) of the files that can be read."""
+    for path in paths:
+        with suppress(DataError):
+            yield upright_size(path)
 
 
 def to_text(found: Sequence[Located], *, classes: Sequence[str]) -> str:

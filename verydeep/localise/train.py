@@ -16,11 +16,11 @@ from verydeep.backends import pytorch
 from verydeep.data import split
 from verydeep.data.augment import Augment
 from verydeep.data.batches import Batch, batches, plan
-from verydeep.data.check import usable
+from verydeep.data.check import refuse_unreadable
 from verydeep.data.decode import shown
 from verydeep.data.split import FileSplit
 from verydeep.errors import ConfigError
-from verydeep.localise.annotated import Annotated, part, with_classes
+from verydeep.localise.annotated import Annotated, part, suited
 from verydeep.localise.center import boxes_in_images, center_outputs
 from verydeep.localise.error import ground_truth_error
 from verydeep.localise.frame import refuse_unplaced
@@ -90,8 +90,8 @@ def train_localiser(
     _refuse_taken(out)
     config = tuning.config(classifier.settings)
     preprocessing = classifier.preprocessing
-    data = with_classes(data, classifier.named())
-    usable(data.split, bad_images="refuse")
+    data = suited(data, classes=classifier.named(), channels=preprocessing.channels)
+    refuse_unreadable(data.split)
     train, val = held_out(data, fraction=tuning.val, seed=tuning.seed)
     augment = _augment(config, preprocessing, train)
     refuse_unplaced(augment)

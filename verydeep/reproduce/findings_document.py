@@ -60,7 +60,7 @@ def _rule(findings: Sequence[Finding], request: Request) -> Iterator[str]:
         "below 0; undecided: anything else, and where all seeds or images differ by exactly the same"
     )
     if any(one.claim.says == "does not gain" for one in findings):
-        yield f"a claim of no gain is held if both lie below {MARGIN:g} points, not held if both lie above 0"
+        yield f"a claim of no gain is not held if both lie above 0, and else held if both lie below {MARGIN:g} points"
     yield (
         "depth: B to E begin with layers of a trained A, as in the paper, and so have had twice the epochs of A, A-LRN "
         "and the shallow net; a gain of depth is one of those epochs too"
@@ -70,7 +70,7 @@ def _rule(findings: Sequence[Finding], request: Request) -> Iterator[str]:
     if guessing:
         yield f"warning: undecided because one of the networks guesses: {', '.join(guessing)}"
     yield "95 % over images: the same networks on other images of this kind; it says nothing about other seeds"
-    yield f"{len(findings)} claims are tested, each by itself: of 20 that were not so, one would be decided by chance"
+    yield f"{len(findings)} claims are tested, each by itself: of 20 that were not so, chance would decide at most one"
 
 
 def _jitter(request: Request) -> Iterator[str]:

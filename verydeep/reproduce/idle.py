@@ -6,6 +6,8 @@ from verydeep.errors import ConfigError
 
 IDLE = {
     "initialisation": ("--scale imagenet", "--data", "--epochs", "--test-images", "--crop-images", "--workers"),
+    **dict.fromkeys(("table3", "table4"), ("--crop-images",)),  # no crops
+    **dict.fromkeys(("table5", "table6", "table7"), ("--test-images",)),  # crops are among what is compared
     "table8": ("--data", "--epochs", "--test-images", "--crop-images", "--jobs", "--workers"),
     "table9": ("--data", "--epochs", "--test-images", "--crop-images", "--jobs", "--workers"),
     "table11": ("--test-images", "--crop-images"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verydeep.benchmark.sections import NONE, Section
+from verydeep.record.environment import environment
 from verydeep.reproduce.decide import guesses
 from verydeep.reproduce.document import Document, conditions, deviation_text, fraction
 from verydeep.reproduce.experiments import Start, Started
@@ -51,12 +52,13 @@ def began(start: Start, request: Request) -> Began:
 
 
 def of_initialisation(found: Sequence[Began], request: Request, *, command: str) -> Document:
-    """Every way to begin, whether it trains or stays at chance."""
+    """Every way to begin, and whether it stays at chance."""
     return Document(
         title="Initial weights: which of the networks learn (section 3.1)",
         sections=(Section("Top-1 in percent that is right; loss in nats.", HEADER, 4, [_cells(one) for one in found]),),
         notes=(
-            "at chance: the top-1 of the test images is at most two standard deviations above that of guessing",
+            "at chance: the top-1 of the test images is at most two standard deviations above that of guessing; "
+            "above it a network may still have learnt little: guessing has a loss of ln 10, 2.303",
             f"mean \N{PLUS-MINUS SIGN} standard deviation, n = {request.seeds} seeds; loss and validation at the end",
             *dict.fromkeys(f"data: {one.start.config.data}, {one.start.config.epochs} epochs" for one in found),
             *conditions(command),
@@ -65,6 +67,7 @@ def of_initialisation(found: Sequence[Began], request: Request, *, command: str)
             "table": "initialisation",
             "seeds": request.seeds,
             "command": command,
+            "machine": environment(),
             "rows": [_record(one) for one in found],
         },
     )
@@ -72,7 +75,9 @@ def of_initialisation(found: Sequence[Began], request: Request, *, command: str)
 
 def _cells(one: Began) -> tuple[str, ...]:
     config, source, seeds = one.start.config, one.start.grows_from, len(one.test)
-    happens = {0: "trains", seeds: "at chance"}.get(one.guessing, f"at chance with {one.guessing} of {seeds} seeds")
+    happens = {0: "above chance", seeds: "at chance"}.get(
+        one.guessing, f"at chance with {one.guessing} of {seeds} seeds"
+    )
     return (
         one.start.name,
         config.net or config.arch or NONE,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from verydeep.benchmark.sections import Section
 from verydeep.errors import ConfigError
-from verydeep.localise.study import Row, table8, table9
 from verydeep.report.words import plural
 from verydeep.reproduce.document import (
     Document,
@@ -15,6 +14,7 @@ from verydeep.reproduce.document import (
     published_text,
     summary,
 )
+from verydeep.reproduce.localisation_study import Row, table8, table9
 from verydeep.reproduce.progress import say
 from verydeep.reproduce.request import Request
 
@@ -65,6 +65,7 @@ def of_localisation(name: str, rows: Sequence[Row], request: Request, *, command
         notes=(
             "data: digits on photographs, embedded, made for this table; the paper's figures are of ImageNet: compare "
             "differences, not errors",
+            "S = 80 and 96 stand for 256 and 384; table8 is computed at S = 80, where the paper has 384",
             f"ours: mean \N{PLUS-MINUS SIGN} standard deviation, n = {request.seeds} (seeds)",
             *conditions(command),
         ),

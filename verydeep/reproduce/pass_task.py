@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache, reduce
 from pathlib import Path
 from time import monotonic
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from verydeep.data.decode import shown
 from verydeep.data.draws import bits
 from verydeep.data.split import Split, fingerprint, take
 from verydeep.durable import disk_errors, make_folder, write_atomic
-from verydeep.errors import DataError, VerydeepError
+from verydeep.errors import DataError, VerydeepError, WeightsError
 from verydeep.evaluation.ensemble import fuse
 from verydeep.evaluation.evaluate import labelled
 from verydeep.evaluation.posteriors import Posteriors, posteriors
@@ -31,7 +32,7 @@ DRAW = 2014  # the seed of the order in which the test images are taken
 class Found:
     """What is on disk of a pass."""
 
-    run: str  # `training_task.identity` of the run
+    run: str  # `lineage.identity` of the run
     images: int  # the first so many in the order of DRAW
     available: int  # test images in all
     order: str  # the fingerprint of all of them in that order
@@ -48,7 +49,10 @@ def is_done(wanted: Wanted, request: Request) -> bool:
     folder = wanted.one.training.folder(request.out, request.scale)
     if not record.is_file() or not arrays.is_file():
         return False
-    found = _read(record)
+    try:
+        found = _read(record)
+    except WeightsError:
+        return False
     if found.images < count(wanted.images, available=found.available) or found.run != identity(folder):
         return False
     return order_of(folder, request) in (None, found.order)
@@ -129,7 +133,15 @@ def _files(one: Pass, request: Request) -> tuple[Path, Path]:
 
 
 def _read(record: Path) -> Found:
-    return Found(**read_record(record))
+    """WeightsError where the file is damaged or says something else."""
+    facts = read_record(record)
+    if facts.keys() != {each.name for each in fields(Found)}:
+        raise WeightsError(
+            f"{shown(record)} is not the record of a pass",
+            code="RUN-DAMAGED",
+            hint=f"The same command computes it again without it: rm {shlex.quote(str(record))}",
+        )
+    return Found(**facts)
 
 
 def _with_workers(run: Run, request: Request) -> Run:

@@ -21,7 +21,7 @@ from verydeep.reproduce.progress import say
 from verydeep.reproduce.request import Request
 from verydeep.run import open_run
 from verydeep.transfer import caltech, sets, table, table_11, voc
-from verydeep.transfer.experiment import Plan
+from verydeep.transfer.experiment import Plan, refuse_data
 from verydeep.transfer.labelled import Labelled
 
 TRAINED = (Trained("D", JITTERED), Trained("E", JITTERED))
@@ -55,9 +55,12 @@ def targets(request: Request) -> tuple[Target, ...]:
 
 
 def refuse_missing(request: Request) -> None:
-    """DataError where none of the data sets is here, before any network is trained."""
-    if not any(_place(data, request) for data in request.scale.transfer):
+    """DataError where none of the data sets is here or one of them is damaged, before any network is trained."""
+    here = [place for place in (_place(data, request) for data in request.scale.transfer) if place is not None]
+    if not here:
         _refuse_none(request)
+    for place in here:
+        refuse_data(_load(place, request), channels=RGB, seed=Plan().seed)
 
 
 def published(target: Target, name: str) -> str | None:
@@ -100,7 +103,7 @@ def _target(data: str, request: Request) -> Target:
         for one in TRAINED
     }
     file = request.out / "evaluations" / "transfer" / f"{data}.json"
-    labelled = sets.load(place, channels=RGB, wishes=sets.Wishes(data_root=request.data_root))
+    labelled = _load(place, request)
     plan = Plan(baselines=BASELINES, device=request.device)
     key = _key([each for of_net in folders.values() for each in of_net], labelled, plan)
     record = _kept(file, key=key, measure=measure)
@@ -147,11 +150,15 @@ def _record(rows: Sequence[Any], labelled: Labelled, *, key: str) -> dict[str, A
     return {"runs": key, "title": labelled.name, "rows": [table.row_to_json(row) for row in rows]}
 
 
+def _load(place: str, request: Request) -> Labelled:
+    return sets.load(place, channels=RGB, wishes=sets.Wishes(data_root=request.data_root))
+
+
 def _place(data: str, request: Request) -> str | None:
     """What `sets.load` is to be given for a data set; None where it is not here."""
     if data in (*caltech.COLLECTIONS, *voc.SETS):
         try:
-            sets.load(data, channels=RGB, wishes=sets.Wishes(data_root=request.data_root))
+            _load(data, request)
         except DataError as error:
             if error.code != "DATA-MISSING":
                 raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from verydeep.data.check import usable
+from verydeep.data.check import refuse_unreadable
 from verydeep.data.split import FileSplit
 from verydeep.engine.choose import EngineName
 from verydeep.errors import ConfigError
@@ -17,7 +17,7 @@ from verydeep.transfer.aggregation import Aggregation, Combine
 from verydeep.transfer.baselines import Baseline
 from verydeep.transfer.dense_taps import penultimate
 from verydeep.transfer.descriptors import describe, refuse_impossible
-from verydeep.transfer.judge import Row, judge, refuse_unlearnable
+from verydeep.transfer.judge import Row, judge, refuse_costs, refuse_unlearnable
 from verydeep.transfer.labelled import Labelled
 
 # Appendix B, in 224ths of the side that the network reads: how many scales, and what becomes of them.
@@ -42,6 +42,10 @@ class Plan:
     batch: int = 32
     engine: EngineName = "auto"
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """ConfigError, code OPTION-VALUE, for a C that cannot be."""
+        refuse_costs(self.costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +87,37 @@ def transfer(
     channels = _channels(opened)
     chosen = wishes or sets.Wishes()
     labelled = data if isinstance(data, Labelled) else sets.load(data, channels=channels, wishes=chosen)
-    how = [aggregation(run, labelled, plan) for run in opened]
-    sizes = room.sizes(labelled.images)
-    for run, asked in zip(opened, how, strict=True):
-        refuse_impossible(run, asked.scales, layers=(_layer(run, plan),), sizes=sizes)
-    refuse_unlearnable(labelled, seed=plan.seed)
-    _refuse_unreadable(labelled, channels=channels)
+    refuse_undoable(opened, labelled, plan)
     rows = [
         judge(name, features, labelled, seed=plan.seed, grid=plan.costs)
-        for name, features in _features(opened, labelled, plan, how=how)
+        for name, features in _features(opened, labelled, plan)
     ]
     return Transfer(
         data=labelled.name,
         classes=len(labelled.classes),
         images=len(labelled.images),
         partitions=len(labelled.partitions),
-        networks=tuple(_said(run, asked, plan) for run, asked in zip(opened, how, strict=True)),
+        networks=tuple(_said(run, aggregation(run, labelled, plan), plan) for run in opened),
         seed=plan.seed,
         costs=plan.costs,
         rows=tuple(rows),
     )
+
+
+def refuse_undoable(runs: Sequence[Run], labelled: Labelled, plan: Plan) -> None:
+    """All that `transfer` raises before a feature is computed, with the data loaded: layers, scales, memory, images."""
+    sizes = room.sizes(labelled.images)
+    for run in runs:
+        scales = aggregation(run, labelled, plan).scales
+        refuse_impossible(run, scales, layers=(_layer(run, plan),), sizes=sizes)
+    refuse_data(labelled, channels=_channels(runs), seed=plan.seed)
+
+
+def refuse_data(labelled: Labelled, *, channels: int, seed: int) -> None:
+    """DataError where a class cannot be learnt (DATA-TOO-FEW) or a file cannot be read (DATA-BAD-IMAGES)."""
+    refuse_unlearnable(labelled, seed=seed)
+    files = tuple(str(source) for source in labelled.images if not isinstance(source, np.ndarray))
+    refuse_unreadable(FileSplit(labelled.name, ("",), np.zeros(len(files), np.int64), files, channels=channels))
 
 
 def aggregation(run: Run, labelled: Labelled, plan: Plan) -> Aggregation:
@@ -127,9 +142,7 @@ def features(run: Run, labelled: Labelled, plan: Plan) -> Array:
     return array
 
 
-def _features(
-    runs: Sequence[Run], labelled: Labelled, plan: Plan, *, how: Sequence[Aggregation]
-) -> Iterator[tuple[str, Array]]:
+def _features(runs: Sequence[Run], labelled: Labelled, plan: Plan) -> Iterator[tuple[str, Array]]:
     """The features of each row by name: networks, all of them one behind the other, baselines."""
     each: list[Array] = []
     for run in runs:
@@ -164,10 +177,3 @@ def _channels(runs: Sequence[Run]) -> int:
             hint="Transfer them one by one.",
         )
     return channels.pop()
-
-
-def _refuse_unreadable(labelled: Labelled, *, channels: int) -> None:
-    files = tuple(str(source) for source in labelled.images if not isinstance(source, np.ndarray))
-    usable(
-        FileSplit(labelled.name, ("",), np.zeros(len(files), np.int64), files, channels=channels), bad_images="refuse"
-    )

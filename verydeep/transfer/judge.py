@@ -53,8 +53,7 @@ def judge(name: str, descriptors: Array, labelled: Labelled, *, seed: int, grid:
         ConfigError: code OPTION-VALUE; a C is not above 0, or there is none.
         DataError: too few images of a class.
     """
-    if not grid or not all(0 < cost < math.inf for cost in grid):
-        raise ConfigError(f"C is one of {list(grid)}", code="OPTION-VALUE", hint="Give numbers above 0: --costs 1 10.")
+    refuse_costs(grid)
     found = [_on(part, descriptors, labelled, seed=seed, grid=grid) for part in labelled.partitions]
     return Row(
         name=name,
@@ -65,6 +64,12 @@ def judge(name: str, descriptors: Array, labelled: Labelled, *, seed: int, grid:
         },
         costs=tuple(cost for _, _, cost in found),
     )
+
+
+def refuse_costs(grid: Sequence[float]) -> None:
+    """ConfigError, code OPTION-VALUE, where a C is not above 0, or there is none."""
+    if not grid or not all(0 < cost < math.inf for cost in grid):
+        raise ConfigError(f"C is one of {list(grid)}", code="OPTION-VALUE", hint="Give numbers above 0: --costs 1 10.")
 
 
 def refuse_unlearnable(labelled: Labelled, *, seed: int) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from verydeep.errors import ConfigError
 from verydeep.run import Run
 from verydeep.transfer import baselines
-from verydeep.transfer.experiment import Plan, features
-from verydeep.transfer.judge import Row, joined, judge, refuse_unlearnable
+from verydeep.transfer.experiment import Plan, features, refuse_undoable
+from verydeep.transfer.judge import Row, joined, judge
 from verydeep.transfer.labelled import Labelled
 
 
@@ -54,7 +54,7 @@ def rows(runs: Mapping[str, Sequence[Run]], labelled: Labelled, *, plan: Plan | 
             code="OPTIONS-DISAGREE",
             hint="Give as many runs of each.",
         )
-    refuse_unlearnable(labelled, seed=plan.seed)
+    refuse_undoable([run for of_one in runs.values() for run in of_one], labelled, plan)
     found = {name: [features(run, labelled, plan) for run in of_one] for name, of_one in runs.items()}
     if len(runs) > 1:
         found[" & ".join(runs)] = [np.concatenate(each, axis=1) for each in zip(*found.values(), strict=True)]
