@@ -78,6 +78,15 @@ def test_our_loop_can_be_measured_with_every_recipe(pretended, name):
     assert np.isfinite(training_side.ours(job).call())
 
 
+def test_a_recipe_that_lets_a_trial_choose_is_measured_in_both_precisions(pretended):
+    found = bench_training(recipes=["sprint"], batch=4, calls=1)
+    assert [(row.engine, row.precision) for row in found.rows] == [
+        *((engine, "float32") for engine in ("verydeep", "torch-channels-last", "torch")),
+        *((engine, "bf16") for engine in ("verydeep", "torch-channels-last", "torch")),
+        ("torch", "float32"),
+    ]
+
+
 def test_a_call_is_as_many_steps_of_whole_batches_for_both(monkeypatch):
     taken = {"ours": [], "plain": []}
     epochs, step = training_side.run_epochs, training_side._step

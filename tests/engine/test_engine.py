@@ -16,11 +16,13 @@ from tests.engine.nets import FAMILIES, ODD, OTHERS, error, images, layers, net,
 from verydeep.backends import numpy_reference
 from verydeep.backends.check import TOLERANCE, sample_weights
 from verydeep.backends.pytorch import Layout, build
+from verydeep.engine import calls
 from verydeep.engine import calls as calls_file
 from verydeep.engine import engine as engine_file
 from verydeep.errors import ConfigError, SpecError, WeightsError
 from verydeep.rewrite.cut import resize
 from verydeep.rewrite.dense import dense, dense_weights
+from verydeep.spec import BatchNorm, Block, Flatten, Linear, Network, ReLU
 
 ROOT = Path(__file__).parents[2]
 
@@ -295,6 +297,40 @@ def test_bf16_weights_are_within_a_hundredth(engine):
     half = vd.Engine(engine.network, weights_of(engine.network), precision="bf16")
     assert half.name == engine.name.replace("float32", "bf16")
     assert 1e-6 < error(half(batch), engine(batch)) <= 1e-2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
+def test_a_linear_layer_before_a_batch_norm_may_be_read_alone_first(precision):
+    layers = (Flatten("flat"), Linear("fc", 6), BatchNorm("bn"), ReLU("relu"), Linear("last", 3))
+    network = Network("normed", (2, 5, 5), (Block("head", layers),))
+    images = torch.rand(2, 2, 5, 5)
+    engine = vd.Engine(network, weights_of(network), precision=precision)
+    engine.features(images, "fc")
+    assert torch.equal(engine(images), vd.Engine(network, weights_of(network), precision=precision)(images))
+
+
+def test_a_call_that_was_interrupted_while_it_pointed_leaves_nothing_behind(monkeypatch):
+    network = vd.vgg(((1, 4),), input=(1, 8, 8), classes=3, fc=(5,))
+    engine, images = vd.Engine(network, weights_of(network)), torch.rand(2, 1, 8, 8)
+    expected = engine(images)
+    here, there = torch.zeros(2, 3), torch.zeros(2, 3)
+    results = [here, there, here]
+    monkeypatch.setattr(engine_file, "_empty", lambda shape: results.pop(0))
+    engine(images)
+    here.zero_()
+    real = calls._Place.point
+
+    def interrupted(place, bases):
+        real(place, bases)
+        if there.data_ptr() in bases and place.buffer == bases.index(there.data_ptr()):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(calls._Place, "point", interrupted)
+        engine(images)
+    engine(images)
+    assert torch.equal(here, expected)
+    assert not there.any()
 
 
 def test_linear_weights_stay_where_the_caller_has_them(engine, tmp_path):

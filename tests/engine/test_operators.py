@@ -10,7 +10,7 @@ from verydeep.backends.check import sample_weights
 from verydeep.backends.pytorch import build
 from verydeep.engine import operators
 from verydeep.engine.library import instruction_sets
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, SpecError
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -201,6 +201,13 @@ def test_it_is_refused_where_an_operator_is_traced_too(wrong):
     arguments[number] = other(arguments[number]) if callable(other) else other
     with FakeTensorMode() as mode, pytest.raises(ConfigError, match=said):
         operator(*[mode.from_tensor(one) if isinstance(one, torch.Tensor) else one for one in arguments])
+
+
+def test_words_and_numbers_that_no_kernel_has_are_refused():
+    with pytest.raises(ConfigError, match="takes pool as none, floor, ceil, not 'max'"):
+        operators.conv2d(*convolution(pool="max"))
+    with pytest.raises(SpecError, match="size must be odd"):
+        operators.lrn(MAP, 4, 1e-4, 0.75, 2.0)
 
 
 def test_a_method_that_no_kernel_has_is_refused():

@@ -105,12 +105,14 @@ def bench_training(
     """
     threads = threads_of(threads)
     at_least_one(calls, option="calls")
-    chosen = {name: _config(name, net, {**settings, "seed": seed}) for name in recipes or _quick()}
+    chosen = [
+        config for name in recipes or _quick() for config in _settled(_config(name, net, {**settings, "seed": seed}))
+    ]
     watch = bystanders.begin()
     rows: list[TrainingRow] = []
     with tempfile.TemporaryDirectory(prefix="verydeep-bench-") as place:
-        for name, config in chosen.items():
-            folder = Path(place) / name
+        for number, config in enumerate(chosen):
+            folder = Path(place) / str(number)
             folder.mkdir()
             found = contest(
                 list(_entrants(config, threads)),
@@ -118,7 +120,7 @@ def bench_training(
                 threads=threads,
                 folder=folder,
                 keep=True,
-                say=lambda what, name=name: say(f"recipe {name}: {what}"),
+                say=lambda what, config=config: say(f"recipe {config.recipe}, {config.precision}: {what}"),
             )
             rows += with_ratios([_row(one, config) for one in found])
     return TrainingBench(tuple(rows), after(watch, threads=threads, calls=calls, seed=seed))
@@ -138,6 +140,13 @@ def _quick() -> tuple[str, ...]:
 def _config(name: str, net: str | None, settings: dict[str, Any]) -> Config:
     named = {} if net is None else {"net": net}
     return resolve({"recipe": name, "data": DATA.get(name, USUAL), **named, **settings})
+
+
+def _settled(config: Config) -> tuple[Config, ...]:
+    """A run settles "auto" by a trial; here both of its precisions are measured."""
+    if config.precision != "auto":
+        return (config,)
+    return tuple(config.updated(precision=precision) for precision in ("float32", "bf16"))
 
 
 def _entrants(config: Config, threads: int) -> Iterator[Entrant]:

@@ -112,13 +112,14 @@ def _noise(shape: tuple[int, ...], *, classes: int, seed: int) -> MemorySplit:
 
 def _optimizer(model: nn.Module, config: Config) -> Optimizer:
     if config.optimizer == "adamw":
-        return AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        return AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     return SGD(
         model.parameters(),
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.nesterov and config.momentum > 0,
+        fused=True,
     )
 
 

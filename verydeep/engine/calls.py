@@ -176,11 +176,13 @@ class Part:
 
     def _point(self, bases: list[int], notes: int) -> None:
         """Point everything there that does not point there yet."""
-        before = self._bases or [0] * len(bases)
+        # What is interrupted here leaves no record, so that the next call points everything anew.
+        before, self._bases = self._bases or [0] * len(bases), []
         for place in self._places:
             if bases[place.buffer] != before[place.buffer]:
                 place.point(bases)
         if notes != self._notes:
+            self._notes = 0
             for convolution in self._convolutions:
                 convolution.workspace = notes
         self._bases, self._notes = bases, notes

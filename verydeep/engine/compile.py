@@ -86,12 +86,12 @@ def _compiled(library: Path, objects: Path, *, sanitize: str) -> tuple[str, ...]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = list(pool.map(lambda unit: _object(unit, compiler, folder=objects), _units(sets, flags)))
     for old in set(objects.glob("*.o")) - set(made):
-        old.unlink()
+        old.unlink(missing_ok=True)  # another compilation may have been here first
     library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=objects) as folder:  # whoever runs the old library keeps his own copy
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:  # whoever runs the old library keeps his own copy
         linked = Path(folder) / library.name
         _run([*compiler, *flags, "-shared", *map(str, made), *os.environ.get("LDFLAGS", "").split(), "-o", str(linked)])
-        shutil.move(linked, library)
+        linked.replace(library)
     return tuple(sets)
 
 

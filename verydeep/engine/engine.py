@@ -23,7 +23,7 @@ from verydeep.engine.place import MapShape
 from verydeep.engine.plan import Plan, lower
 from verydeep.errors import ConfigError
 from verydeep.rewrite.cut import resize
-from verydeep.spec import Conv, Network, walk
+from verydeep.spec import BatchNorm, Conv, Linear, Network, walk
 from verydeep.weights.fit import refuse_misfit, shapes
 
 Key = TypeVar("Key")
@@ -103,7 +103,7 @@ class Engine:
         self._network, self._precision, self._threads = network, precision, threads
         names = [step.layer.name for step in walk(network)]
         self._layers, self._last = frozenset(names), names[-1]
-        self._forms = Forms(weights, kernels=self._kernels, precision=precision)
+        self._forms = Forms(weights, normed=_normed(network), kernels=self._kernels, precision=precision)
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
         self._desks: deque[_Desk] = deque()
 
@@ -305,6 +305,17 @@ class Engine:
             with _making:
                 desk.calls[key, n, threads] = Calls(plan, n, kernels=self._kernels, forms=self._forms, threads=threads)
         return _recent(desk.calls, (key, n, threads))
+
+
+def _normed(network: Network) -> frozenset[str]:
+    """The layers with weights of their own that a batch norm stands behind, before the next of them."""
+    found, last = set[str](), ""
+    for step in walk(network):
+        if isinstance(step.layer, Conv | Linear):
+            last = step.layer.name
+        elif isinstance(step.layer, BatchNorm):
+            found.add(last)
+    return frozenset(found)
 
 
 def _at_once(plan: Plan, n: int) -> int:

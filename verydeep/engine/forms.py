@@ -41,16 +41,20 @@ class Form:
 class Forms:
     """The weights of one network. Not for several threads at once."""
 
-    def __init__(self, arrays: Mapping[str, Array], *, kernels: Any, precision: Precision) -> None:
+    def __init__(
+        self, arrays: Mapping[str, Array], *, normed: frozenset[str], kernels: Any, precision: Precision
+    ) -> None:
         """Nothing is copied or packed yet.
 
         Args:
             arrays: By canonical name, float32.
+            normed: Layers that a batch norm may be folded into.
             kernels: The library.
             precision: What products are computed from. "bf16" and "int8" differ in linear layers only: Winograd's
                 products are those of 16-bit integers in both, which cost as much as 8-bit ones without the tiles.
         """
         self._arrays = dict(arrays)
+        self._normed = normed
         self._kernels = kernels
         self._precision = precision
         self._rows: dict[str, Form] = {}
@@ -84,12 +88,10 @@ class Forms:
         """The matrix (outputs, inputs) of a linear layer; float32 is the caller's own memory, others a copy."""
         key = _key(layer, norm)
         if key not in self._rows:
-            bias = self.bias(layer, norm)
             weight = self.weight(layer, norm)
             self._rows[key] = self._stored(weight.reshape(len(weight), -1), threads)
-            if self._precision != "float32" and isinstance(layer, Linear) and norm is None:
+            if self._precision != "float32" and isinstance(layer, Linear) and layer.name not in self._normed:
                 del self._arrays[f"{layer.name}.weight"]  # nobody else reads it
-            del bias  # made first: a folded one needs the weight's batch norm, not the weight
         return self._rows[key]
 
     def packed(self, layer: Conv, norm: BatchNorm | None, arguments: ConvArguments) -> Form | None:

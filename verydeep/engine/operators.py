@@ -17,7 +17,7 @@ from verydeep.engine import library
 from verydeep.engine.calls import convolution
 from verydeep.engine.tensors import fill, map_of, notes_of
 from verydeep.errors import ConfigError, VerydeepError
-from verydeep.spec import Conv, Pool, Signal
+from verydeep.spec import LRN, Conv, Pool, Signal
 
 TYPES = {"float32": library.FLOAT32, "bf16": library.BFLOAT16, "int16": library.INT16}
 ROWS = {torch.float32: library.FLOAT32, torch.bfloat16: library.BFLOAT16, torch.int8: library.INT8}
@@ -106,6 +106,8 @@ def _conv2d_fake(
     pool: str,
 ) -> Tensor:
     layer = _conv(channels, kernel, stride, padding, dilation, groups)
+    if pool not in POOLS:
+        raise refused(f"verydeep::conv2d takes pool as {', '.join(POOLS)}, not {pool!r}")
     _refuse_misfit("conv2d", "x", x, *MAPS)
     _refuse_misfit("conv2d", "packed", packed, _packed_bytes(layer, x.shape[1], method, form), dtypes=(torch.uint8,))
     _refuse_misfit("conv2d", "bias", bias, channels)
@@ -207,7 +209,8 @@ def lrn(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
 @lrn.register_fake
 def _lrn_fake(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     _refuse_misfit("lrn", "x", x, *MAPS)
-    return _empty(x, *x.shape[1:])
+    layer = LRN("lrn", size, alpha, beta, k)
+    return _empty(x, *layer.infer(Signal(tuple(x.shape[1:]))).shape)
 
 
 def refused(why: str) -> ConfigError:

@@ -4,6 +4,7 @@ The gradient by the weights stays PyTorch's: a sum over pixels, in which tiles s
 """
 
 import ctypes
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,11 @@ WIDE = ("avx512vnni", "avx512")  # where this was measured
 def share_threads() -> None:
     """Let our kernels compute on PyTorch's threads, which keep a core busy for a while after each operation."""
     maps = Path("/proc/self/maps")
-    paths = (
-        {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line} if maps.exists() else set()
-    )
-    if len(paths) == 1:
+    lines = maps.read_text(errors="surrogateescape").splitlines() if maps.exists() else []
+    paths = {line.split(maxsplit=5)[5] for line in lines if "libgomp" in line}
+    if len(paths) != 1:
+        return
+    with suppress(OSError, AttributeError):  # it was replaced since it was loaded, or is not what it is called
         library.load().vd_share_with(ctypes.cast(ctypes.CDLL(paths.pop()).GOMP_parallel, ctypes.c_void_p))
 
 

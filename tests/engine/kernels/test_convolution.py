@@ -70,7 +70,18 @@ def test_the_shapes_of_real_networks_are_within_their_bound(kernels, n, h, w, c,
 
 @pytest.mark.parametrize(("method", "type"), [(4, FLOAT32), (4, INT16)])
 def test_weights_too_large_to_stay_near_pass_by_once_and_the_result_is_right(kernels, method, type):
-    agree(kernels, Convolution(1, 34, 34, 4096, 33, method=method, type=type, relu=True, seed=2))
+    case = Convolution(1, 34, 34, 4096, 33, method=method, type=type, relu=True, seed=2)
+    agree(kernels, case)
+    values = numbers(case)
+    alone, three = (convolved(kernels, case, values, threads=threads) for threads in (1, 3))
+    assert alone.tobytes() == three.tobytes()
+    pair = Numbers(np.repeat(values.x, 2, axis=0), values.weights, values.bias, values.add)
+    for image in convolved(kernels, replace(case, n=2), pair):
+        assert image.tobytes() == alone[0].tobytes()
+
+
+def test_a_row_too_long_to_stay_near_is_right_too(kernels):
+    agree(kernels, Convolution(1, 2, 2, 70_000, 1, method=2, seed=3))
 
 
 @each_form

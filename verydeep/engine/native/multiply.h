@@ -45,7 +45,7 @@ struct Bfloat16 {
 // Pairs of 16-bit integers, exact sums of 32 bits: two products for the price of one.
 struct Int16 {
   typedef int16_t element;
-  typedef int32_t Input;  // a pair
+  typedef int32_t Input __attribute__((may_alias));  // a pair, which was stored as two numbers
   typedef integers Sums;
   static constexpr int TAKES = 2;
   static constexpr bool SCALED = true;

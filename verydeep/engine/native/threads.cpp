@@ -17,7 +17,7 @@
 
 namespace {
 
-constexpr int PATIENCE = 20000;  // looks at the clock of calls before a thread goes to sleep: some tens of microseconds
+constexpr int PATIENCE = 20000;  // looks at the clock of calls before a thread goes to sleep: a few hundred microseconds
 
 constexpr uint64_t HELPERS = 1 << 16;
 

@@ -10,7 +10,7 @@
 constexpr int64_t IN_CACHE = 512 << 10;  // bytes of V that one thread keeps near: half of a second-level cache
 constexpr int64_t NEAR = 256 << 10;      // bytes of V of one point that stay near while all its weights pass by
 constexpr int64_t TOGETHER = 12 << 20;   // bytes of U from which on it is read once for many tiles, by all threads
-constexpr int64_t LARGEST_V = 24 << 20;  // bytes of V when threads work together
+constexpr int64_t LARGEST = 48 << 20;    // bytes of V and of the products when threads work together
 
 constexpr float NORM = 45000, MOST = 32767;  // NORM^2 < 2^31, with room for the rounding of a million channels
 constexpr float TINY = 1e-30f;                // a tile whose largest number is below it counts as zeros
@@ -38,8 +38,8 @@ template <int M, class Stored> struct Tiling {
     panels = (args.y.c + PANEL - 1) / PANEL;
     const int64_t weights = POINTS * steps * Stored::TAKES * panels * PANEL * int64_t(sizeof(typename Stored::element));
     together = weights > TOGETHER || count < 2 * TALL * std::max(args.threads, 1);
-    const int64_t bytes = POINTS * row * 4;
-    tiles = std::max<int64_t>(1, (together ? LARGEST_V : IN_CACHE) / bytes);
+    const int64_t bytes = POINTS * 4 * (together ? row + panels * PANEL : row);
+    tiles = std::max<int64_t>(1, (together ? LARGEST : IN_CACHE) / bytes);
     if (!together) tiles = std::max<int64_t>(TALL, tiles / TALL * TALL);
     tiles = std::min(tiles, count);
     v_plane = off_the_same_sets(tiles * row);
@@ -229,6 +229,12 @@ template <int M, class Stored> struct Winograd {
     return static_cast<const element *>(args.weights) + (panel * POINTS + point) * tiling.steps * Stored::TAKES * PANEL;
   }
 
+  // The plane that follows in memory, or the first: with it begins whatever comes next.
+  const element *after(int64_t panel, int64_t point) const {
+    const int64_t next = panel * POINTS + point + 1;
+    return plane_of(0, next < tiling.panels * POINTS ? next : 0);
+  }
+
   // The products of `count` tiles from slot `first` on. Meanwhile the weights from `ahead` on, which are needed next, are called
   // for: each block of rows calls for its share of them.
   void multiply(int64_t point, int64_t panel, int64_t first, int64_t count, const float *v, float *products,
@@ -372,7 +378,7 @@ template <int M, class Stored> struct Winograd {
         const int64_t first = start(part), tiles = start(part + 1) - first;
         for (int64_t t = 0; t < tiles; t++) transform_input(first + t, t, v, units, draft);
         for (int64_t panel = 0; panel < tiling.panels; panel++) {
-          for (int64_t point = 0; point < POINTS; point++) multiply(point, panel, 0, tiles, v, products, plane_of(panel, point + 1));
+          for (int64_t point = 0; point < POINTS; point++) multiply(point, panel, 0, tiles, v, products, after(panel, point));
           for (int64_t t = 0; t < tiles; t++) transform_output(first + t, t, panel, products, units);
         }
       });
@@ -387,12 +393,13 @@ template <int M, class Stored> struct Winograd {
         transform_input(first + t, t, v, units, drafts + worker * tiling.draft_size());
       });
       // A point's V stays near while its weights, panel after panel, pass by once.
-      const int64_t chunks = std::max<int64_t>(1, tiles * tiling.row * 4 / NEAR);
+      const int64_t chunks = std::clamp<int64_t>(tiles * tiling.row * 4 / NEAR, 1, tiles);
       share(args.threads, POINTS * chunks, [&](int64_t i, int) {
         const int64_t point = i / chunks, chunk = i % chunks;
         const int64_t from = tiles * chunk / chunks, count = tiles * (chunk + 1) / chunks - from;
         for (int64_t panel = 0; panel < tiling.panels; panel++)
-          multiply(point, panel, from, count, v, products + panel * each, plane_of(panel + 1, point));
+          multiply(point, panel, from, count, v, products + panel * each,
+                   panel + 1 < tiling.panels ? plane_of(panel + 1, point) : plane_of(0, (point + 1) % POINTS));
       });
       share(args.threads, tiling.panels * tiles, [&](int64_t i, int) {
         transform_output(first + i % tiles, i % tiles, i / tiles, products + i / tiles * each, units);
