@@ -29,6 +29,8 @@ def train(
 ) -> Run:
     """Train a network and return its run; `verydeep train` in Python.
 
+    On a CPU with glibc this process keeps the memory that it has freed from then on (`verydeep.training.memory`).
+
     Args:
         network: A network, its name, or None for the recipe's own.
         data: A data set's name or a folder of class folders.

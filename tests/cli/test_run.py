@@ -218,6 +218,20 @@ def rows(run: Path) -> list[str]:
     return (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").is_file() else []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_what_has_nothing_to_save_with_one_line(verydeep, tmp_path, number):
+    run = tmp_path / "run"
+    verydeep("train", *TINY, "--epochs", 1, "--out", run)
+    evaluating = start("evaluate", run, "--protocol", "multi-crop", "--scales", 5000)
+    time.sleep(3)
+    evaluating.send_signal(number)
+    _, said = evaluating.communicate(timeout=60)
+    assert evaluating.returncode == 128 + number
+    assert said.splitlines() == [
+        f"verydeep: error[INTERRUPTED]: stopped by {number.name}. Nothing is left half done: call it again."
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)],

@@ -1,6 +1,11 @@
 """What went wrong, whatever it was, as an error with a code, one line and an exit code."""
 
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 from cyclopts import CycloptsError, UnusedCliTokensError
 
@@ -8,6 +13,33 @@ from verydeep.errors import ConfigError, VerydeepError
 from verydeep.exhausted import exhausted
 
 LONGEST_WORD = 200  # characters of what a user typed that are shown; some paths are long
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP; like Ctrl-C nothing takes it for a failure of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def heeding_signals() -> Iterator[None]:
+    """Let `kill` and a closed terminal end a command as Ctrl-C does; those that have something to save do it better."""
+    before: dict[int, Any] = {}
+    with suppress(ValueError):  # only the main thread may
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise Terminated(number)
 
 
 def failure(error: BaseException) -> VerydeepError:
@@ -18,10 +50,10 @@ def failure(error: BaseException) -> VerydeepError:
         case CycloptsError():
             return _usage(error)
         case KeyboardInterrupt():
-            stopped = VerydeepError(
-                "stopped by Ctrl-C", code="INTERRUPTED", hint="A run goes on with `verydeep resume RUN`."
-            )
-            stopped.exit_code = 130
+            number = error.number if isinstance(error, Terminated) else signal.SIGINT
+            hint = "Nothing is left half done: call it again."
+            stopped = VerydeepError(f"stopped by {signal.Signals(number).name}", code="INTERRUPTED", hint=hint)
+            stopped.exit_code = 128 + number
             return stopped
         case _ if (lack := exhausted(error)) is not None:
             return lack

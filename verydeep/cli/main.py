@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from cyclopts import App, Parameter
 
-from verydeep.cli.failures import failure, one_line
+from verydeep.cli.failures import failure, heeding_signals, one_line
 
 app = App(
     name="verydeep",
@@ -63,6 +63,13 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
+    with heeding_signals():
+        code = _code(words)
+    _leave(code)
+
+
+def _code(words: list[str]) -> int:
+    """Run the command; what failed is one line, and the exit code."""
     try:
         _explain(words)
         code = app([word for word in words if word != "--debug"], exit_on_error=False, print_error=False)
@@ -70,17 +77,17 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `verydeep list | head`
         # Otherwise Python tries to write the rest as it ends, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in words:
             import traceback
 
             traceback.print_exc()
         found = failure(error)
-        code = found.exit_code
         with suppress(OSError):
             print(one_line(found), file=sys.stderr)
-    _leave(code if isinstance(code, int) else 0)
+        return found.exit_code
+    return code if isinstance(code, int) else 0
 
 
 def _leave(code: int) -> NoReturn:
