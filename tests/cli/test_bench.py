@@ -58,6 +58,7 @@ def test_engines_are_measured_and_written(process, model, tmp_path):
         (("--training", "--engines", "torch"), "--training and --engines do not go together"),
         (("--protocols", "--size", "300"), "--protocols and --size do not go together"),
         (("--training", "--size", "32,64"), "--size has 2 values here"),
+        (("--protocols",), "has no layer 'relu3_3' for --tap"),
         (("--training", "--size", "32x64"), "--training takes squares"),
         (("--training", "--recipe", "fashon"), "Did you mean fashion?"),
     ],

@@ -18,6 +18,7 @@ from verydeep.evaluation.posteriors import posteriors
 from verydeep.evaluation.protocol import Protocol, protocol_for
 from verydeep.evaluation.table import to_markdown, to_text
 from verydeep.report.memory import inference_bytes
+from verydeep.settings.config import Config
 from verydeep.spec import BatchNorm, Block, Flatten, Linear, Network
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -151,6 +152,8 @@ def test_scales_are_those_of_the_training_unless_others_are_given():
     run = a_run()
     assert protocol_for(run) == Protocol("center", (18,), flip=False)
     assert protocol_for(run, "dense") == Protocol("dense", (18,), flip=True)
+    assert not protocol_for(replace(run, settings=Config(flip=False)), "dense").flip
+    assert protocol_for(replace(run, settings=None), "dense").flip
     assert protocol_for(run, "both", scales=[16, 20], flip=False) == Protocol("both", (16, 20), flip=False)
     own_size = replace(run, preprocessing=replace(run.preprocessing, resize=None))
     assert protocol_for(own_size, "dense").scales == ()

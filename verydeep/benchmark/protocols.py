@@ -23,7 +23,7 @@ from verydeep.durable import disk_errors
 from verydeep.errors import ConfigError, choices
 from verydeep.rewrite.cut import cut
 from verydeep.run_files import MODEL
-from verydeep.spec import Network
+from verydeep.spec import Network, walk
 from verydeep.weights import canonical
 
 SCALES = (256, 384, 512)  # Q of section 3.2, in pixels
@@ -106,6 +106,7 @@ def bench_protocols(
     described, weights = subject(network, seed=seed)
     for scale in scales:
         form_for(described, (scale, scale))
+    refuse_missing_tap(described, tap)
     cut(described, tap)
     job = {"scales": list(scales), "tap": tap, "batch": batch, "threads": threads, "seed": seed}
     watch = bystanders.begin()
@@ -132,6 +133,15 @@ def bench_protocols(
         rows=tuple(rows),
         around=after(watch, threads=threads, calls=calls, seed=seed),
     )
+
+
+def refuse_missing_tap(network: Network, tap: str) -> None:
+    """ConfigError, code LAYER-UNKNOWN, where the network has no such layer; another than D's may have other names."""
+    names = [step.layer.name for step in walk(network)]
+    if tap not in names:
+        raise ConfigError(
+            f"{network.name} has no layer {tap!r} for --tap", code="LAYER-UNKNOWN", hint=f"Give one: {choices(tap, names)}"
+        )
 
 
 def with_shares(rows: Sequence[ProtocolRow]) -> list[ProtocolRow]:

@@ -49,8 +49,8 @@ def run(
     slows all of them: believe ratios rather than times.
 
     Args:
-        net: A network's name, which gets initial weights; a run folder, or a model's file [default: D; with --training
-            the recipe's own].
+        net: A network's name, which gets initial weights; a run folder, or a model's file [default: D]. With --training
+            a network's name only [default: the recipe's own].
         format: text, json or markdown.
     """
     from verydeep.benchmark import asked, documents

@@ -19,7 +19,7 @@ Scales = Annotated[
 ]
 Flip = Annotated[
     bool | None,
-    Parameter(negative="--no-flip", help="Average over the mirror image too; on, except for center."),
+    Parameter(negative="--no-flip", help="Average over the mirror image too; as in training, except for center."),
 ]
 Fuse = Annotated[
     tuple[Path, ...],

@@ -55,7 +55,8 @@ def protocol_for(
         kind: One of KINDS.
         scales: Smallest sides Q in pixels; None is the one of the run's preprocessing: S where that was fixed in
             training, the middle of [low; high] where it was jittered.
-        flip: Whether mirror images are averaged; None is yes, except for the centre crop.
+        flip: Whether mirror images are averaged; None is as in the run's training (digits are not mirrored), yes for
+            a model alone, and no for the centre crop.
 
     Raises:
         ConfigError: code PROTOCOL-UNKNOWN, there is no such kind; EVAL-SCALE, a scale below the crop or out of range,
@@ -64,8 +65,9 @@ def protocol_for(
     own = () if run.preprocessing.resize is None else (run.preprocessing.resize,)
     if scales is not None and not len(scales):
         raise _scale("there are no test scales")
+    mirrors = kind != "center" and (run.settings is None or run.settings.flip)
     found = Protocol(
-        cast("Kind", kind), own if scales is None else tuple(scales), (kind != "center") if flip is None else flip
+        cast("Kind", kind), own if scales is None else tuple(scales), mirrors if flip is None else flip
     )
     if run.preprocessing.crop == "none":
         if found.kind in CROPS:

@@ -86,8 +86,7 @@ def conduct(wanted: Wanted, request: Request) -> None:
     whole = _test_images(_Key(run, request.data_root))
     images = take(whole, np.arange(count(wanted.images, available=len(whole))))
     began = monotonic()
-    flip = None if one.kind == "center" else run.config.flip  # what is not mirrored in training is not in the test
-    protocol = protocol_for(run, one.kind, scales=(one.side,), flip=flip)
+    protocol = protocol_for(run, one.kind, scales=(one.side,))
     found = posteriors(run, images, protocol=protocol, device=request.device)
     record, arrays = _files(one, request)
     with disk_errors(record.parent, bytes_needed=found.array.nbytes):

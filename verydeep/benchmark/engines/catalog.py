@@ -73,7 +73,7 @@ def why_not(name: str, *, precision: str) -> str | None:
     if name == "openvino" and precision == "int8" and find_spec("nncf") is None:
         missing.append("nncf")
     if missing:
-        return f"{' and '.join(missing)} is not installed; run: {engine.install}"
+        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; run: {engine.install}"
     return engine.lacks()
 
 
