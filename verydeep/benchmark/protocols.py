@@ -140,7 +140,9 @@ def refuse_missing_tap(network: Network, tap: str) -> None:
     names = [step.layer.name for step in walk(network)]
     if tap not in names:
         raise ConfigError(
-            f"{network.name} has no layer {tap!r} for --tap", code="LAYER-UNKNOWN", hint=f"Give one: {choices(tap, names)}"
+            f"{network.name} has no layer {tap!r} for --tap",
+            code="LAYER-UNKNOWN",
+            hint=f"Give one: {choices(tap, names)}",
         )
 
 

@@ -66,9 +66,7 @@ def protocol_for(
     if scales is not None and not len(scales):
         raise _scale("there are no test scales")
     mirrors = kind != "center" and (run.settings is None or run.settings.flip)
-    found = Protocol(
-        cast("Kind", kind), own if scales is None else tuple(scales), mirrors if flip is None else flip
-    )
+    found = Protocol(cast("Kind", kind), own if scales is None else tuple(scales), mirrors if flip is None else flip)
     if run.preprocessing.crop == "none":
         if found.kind in CROPS:
             raise ConfigError(

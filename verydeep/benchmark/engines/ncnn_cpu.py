@@ -1,13 +1,15 @@
 """ncnn on the CPU, given the network in its own format, written here; images one by one, because it has no batches."""
 
+from importlib import import_module
 from typing import Any
 
-import ncnn  # pyright: ignore[reportMissingImports] - few have it
 import numpy as np
 
 from verydeep.benchmark.engines import ncnn_format
 from verydeep.benchmark.engines.task import Task
 from verydeep.benchmark.ready import Ready
+
+ncnn: Any = import_module("ncnn")  # few have it, and it has no types
 
 
 def load(task: Task) -> Ready:
