@@ -1,4 +1,4 @@
-"""Protocols: which images each part computes, and what its share is taken of."""
+"""Protocols: which images each part computes, and what its ratio is taken to."""
 
 from pathlib import Path
 
@@ -89,10 +89,10 @@ def test_features_and_the_cut_network_see_the_same_images(computed):
     assert computed("cut") == ([(2, 3, 8, 8)], [("vgg_relu2_1", "channels_first")])
 
 
-def test_shares_are_dense_by_crops_and_features_by_cut(pretended):
+def test_ratios_are_dense_by_crops_and_features_by_cut(pretended):
     pretended["seconds"] = {"torch dense": 2.0, "torch crops": 16.0, "torch features": 1.1, "torch cut": 1.0}
     rows = _bench().rows
-    assert [(row.part, row.share) for row in rows] == [
+    assert [(row.part, row.ratio) for row in rows] == [
         ("dense", 0.125),
         ("crops", None),
         ("features", pytest.approx(1.1)),
@@ -101,10 +101,10 @@ def test_shares_are_dense_by_crops_and_features_by_cut(pretended):
     assert pretended["contests"] == [["torch dense", "torch crops"], ["torch features", "torch cut"]]
 
 
-def test_a_part_that_dies_takes_its_share_along(pretended):
+def test_a_part_that_dies_takes_its_ratio_along(pretended):
     pretended["seconds"] = {"torch crops": "it was killed (SIGKILL)"}
     dense, crops, *_ = _bench().rows
-    assert (dense.median_ms, dense.share, crops.failed) == (1000.0, None, "it was killed (SIGKILL)")
+    assert (dense.median_ms, dense.ratio, crops.failed) == (1000.0, None, "it was killed (SIGKILL)")
 
 
 def test_without_a_name_those_that_can_run_here_take_part(pretended, monkeypatch):

@@ -5,9 +5,9 @@ import pytest
 from verydeep.record import publish
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # not of the session: other folders' tests may follow in this process
 def without_report_pages():
-    """The trainings of this process write no report.html."""
+    """The trainings of a file here write no report.html."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "write_report", lambda *_, **__: None)
         yield

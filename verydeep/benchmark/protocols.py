@@ -29,7 +29,7 @@ from verydeep.weights import canonical
 SCALES = (256, 384, 512)  # Q of section 3.2, in pixels
 TAP = "relu3_3"  # the features of most users of VGG
 ENGINES = ("verydeep", "torch-channels-last", "torch")
-AGAINST = {"dense": "crops", "features": "cut"}  # what the share of a part is taken of
+AGAINST = {"dense": "crops", "features": "cut"}  # what the ratio of a part is taken to
 PARTS = (("dense", "crops"), ("features", "cut"))  # each a contest of its own: fewer processes in memory at once
 
 
@@ -41,7 +41,7 @@ class ProtocolRow:
     part: str  # dense, crops, features or cut
     median_ms: float | None = None
     min_ms: float | None = None
-    share: float | None = None  # its median by that of what it is held against: dense by crops, features by cut
+    ratio: float | None = None  # its median by that of what it is held against: dense by crops, features by cut
     error: float | None = None  # the engines' errors are `bench`'s to tell
     peak_mb: float | None = None
     failed: str = ""
@@ -125,7 +125,7 @@ def bench_protocols(
                 folder=folder,
                 say=say,
             )
-            rows += with_shares([_row(one) for one in found])
+            rows += with_ratios([_row(one) for one in found])
     return ProtocolBench(
         network=described,
         scales=tuple(scales),
@@ -146,11 +146,11 @@ def refuse_missing_tap(network: Network, tap: str) -> None:
         )
 
 
-def with_shares(rows: Sequence[ProtocolRow]) -> list[ProtocolRow]:
-    """The rows with the share of its counterpart's time that each part takes, where it has one."""
+def with_ratios(rows: Sequence[ProtocolRow]) -> list[ProtocolRow]:
+    """The rows with the ratio of each part to its counterpart, where it has one."""
     medians = {(row.engine, row.part): row.median_ms for row in rows}
     return [
-        replace(row, share=ratio(row.median_ms, medians.get((row.engine, AGAINST[row.part]))))
+        replace(row, ratio=ratio(row.median_ms, medians.get((row.engine, AGAINST[row.part]))))
         if row.part in AGAINST
         else row
         for row in rows

@@ -6,7 +6,7 @@ from verydeep.benchmark.protocols import AGAINST, PARTS, ProtocolBench, Protocol
 from verydeep.benchmark.sections import Section, conditions, number, reason, status
 from verydeep.report.words import plural
 
-HEADER = ("engine", "part", "median ms", "min ms", "share", "peak MB")
+HEADER = ("engine", "part", "median ms", "min ms", "ratio", "peak MB")
 
 
 def sections(bench: ProtocolBench) -> Iterator[Section]:
@@ -28,7 +28,7 @@ def notes(bench: ProtocolBench) -> list[str]:
     against = "; ".join(f"{part} by {other}" for part, other in AGAINST.items())
     return [
         *conditions(bench.around),
-        f"share of medians: {against}; {plural(bench.around.calls, 'call')}, in turn; forward passes only",
+        f"ratio of medians: {against}; {plural(bench.around.calls, 'call')}, in turn; forward passes only",
     ]
 
 
@@ -38,6 +38,6 @@ def _cells(row: ProtocolRow) -> list[str]:
         row.part,
         status(row.failed) if row.failed else number(row.median_ms),
         number(row.min_ms),
-        number(row.share, digits=3),
+        number(row.ratio, digits=3),
         number(row.peak_mb, digits=0),
     ]
