@@ -52,6 +52,7 @@ class ConvArguments(ctypes.Structure):
         ("workspace", c_void_p),
         ("workspace_bytes", c_int64),
         ("threads", c_int32),
+        ("largest", c_float),
     )
 
 

@@ -7,17 +7,18 @@ import numpy as np
 
 from tests.engine.kernels.buffers import HERE, Buffer, Place, holding, row
 from tests.engine.kernels.references import Array, bfloat16, convolve, pool_pairs, rounding, widened
-from verydeep.engine.library import BFLOAT16, FLOAT32, NO_POOL, OK, POOL_CEIL, POOL_FLOOR, ConvArguments
+from verydeep.engine.library import BFLOAT16, FLOAT32, INT8, INT16, NO_POOL, OK, POOL_CEIL, POOL_FLOOR, ConvArguments
 
 WINOGRAD = (2, 4, 6)
 ROUNDING = {POOL_FLOOR: "floor", POOL_CEIL: "ceil"}
-INT16 = 2  # of the numbers that Winograd's products are made of
+LARGEST = 6.0  # of the inputs that the levels of 8 bits tell apart
 FORMS = {  # (method, type): how far an output may be off, in units of the largest, beside the error of any float32 sum
     (0, FLOAT32): 0.0,
     (2, FLOAT32): 2e-6,
     (4, FLOAT32): 1e-5,
     (6, FLOAT32): 3e-5,
     (0, BFLOAT16): 4e-3,
+    (0, INT8): 2e-2,
     (2, BFLOAT16): 1e-2,  # it is the transformed weights that are rounded
     (4, BFLOAT16): 4e-2,
     (2, INT16): 2e-3,
@@ -45,6 +46,7 @@ class Convolution:
     relu: bool = False
     add: bool = False
     pool: int = NO_POOL
+    largest: float = LARGEST
     at: tuple[Place, Place, Place] = (HERE, HERE, HERE)  # the maps x, y and add
     seed: int = 0
 
@@ -78,12 +80,13 @@ class Numbers:
 
 
 def numbers(case: Convolution) -> Numbers:
-    """Drawn from the case's seed; weights of the size that training starts from."""
+    """Drawn from the case's seed; weights of the size that training starts from, inputs for INT8 as after a ReLU."""
     draw = np.random.default_rng(case.seed)
     inputs = case.c // case.groups
     spread = (inputs * case.kernel[0] * case.kernel[1]) ** -0.5
+    x = draw.standard_normal((case.n, case.h, case.w, case.c), np.float32)
     return Numbers(
-        draw.standard_normal((case.n, case.h, case.w, case.c), np.float32),
+        np.clip(x, 0, LARGEST) if case.type == INT8 else x,
         draw.standard_normal((case.k, inputs, *case.kernel), np.float32) * np.float32(spread),
         draw.standard_normal(case.k, np.float32) if case.bias else None,
         draw.standard_normal((case.n, *case.outputs(), case.k), np.float32) if case.add else None,
@@ -93,7 +96,13 @@ def numbers(case: Convolution) -> Numbers:
 def arguments(case: Convolution, *, threads: int = 1) -> ConvArguments:
     """The C face's record of a case, without memory."""
     made = ConvArguments(
-        groups=case.groups, method=case.method, type=case.type, relu=case.relu, pool=case.pool, threads=threads
+        groups=case.groups,
+        method=case.method,
+        type=case.type,
+        relu=case.relu,
+        pool=case.pool,
+        threads=threads,
+        largest=case.largest,
     )
     made.kernel[:], made.stride[:], made.dilation[:] = case.kernel, case.stride, case.dilation
     made.padding[:] = case.padding
@@ -174,7 +183,21 @@ def bound(case: Convolution) -> float:
 
 
 def stored(case: Convolution, given: Numbers) -> Numbers:
-    """With the weights as the direct method stores them: its sums are as exact with bfloat16 as with float32."""
-    if case.type == FLOAT32:
-        return given
-    return Numbers(given.x, widened(bfloat16(given.weights)), given.bias, given.add)
+    """With the numbers as the direct method stores them: its sums are as exact with these as with float32."""
+    if case.type == BFLOAT16:
+        return Numbers(given.x, widened(bfloat16(given.weights)), given.bias, given.add)
+    if case.type == INT8:
+        return Numbers(_levels(given.x, case.largest), _integers(given.weights), given.bias, given.add)
+    return given
+
+
+def _levels(x: Array, largest: float) -> Array:
+    """The nearest of 0 .. 255 units, in float64."""
+    return np.rint(np.clip(x * (np.float32(255) / np.float32(largest)), 0, 255)) * (np.float64(largest) / 255)
+
+
+def _integers(weights: Array) -> Array:
+    """The nearest of -127 .. 127 units of each output channel, in float64."""
+    most = np.abs(weights).max((1, 2, 3), keepdims=True)
+    steps = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
+    return np.rint(weights * steps) * (np.float64(most) / 127)

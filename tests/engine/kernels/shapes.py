@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.engine.kernels.buffers import Place
 from tests.engine.kernels.convolutions import Convolution
-from verydeep.engine.library import BFLOAT16, FLOAT32, NO_POOL, POOL_CEIL, POOL_FLOOR
+from verydeep.engine.library import BFLOAT16, FLOAT32, INT8, NO_POOL, POOL_CEIL, POOL_FLOOR
 
 MOST = 30_000_000  # products of one convolution
 sides = st.integers(1, 70)
@@ -24,20 +24,21 @@ def direct_convolutions(draw: st.DrawFn) -> Convolution:
     padding = draw(st.tuples(*[st.integers(0, 4)] * 4))
     reach = [(kernel[i] - 1) * dilation[i] + 1 for i in (0, 1)]
     least = [max(reach[i] - padding[2 * i] - padding[2 * i + 1], 1) for i in (0, 1)]
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 8]))
+    groups, type = draw(st.sampled_from([1, 1, 1, 2, 3, 8])), draw(st.sampled_from([FLOAT32, FLOAT32, BFLOAT16, INT8]))
+    whole = groups * (4 if type == INT8 and groups > 1 else 1)
     return _few(
         Convolution(
             n=draw(st.integers(0, 3)),
             h=draw(st.integers(least[0], 70)),
             w=draw(st.integers(least[1], 70)),
-            c=groups * draw(st.integers(1, 130 // groups)),
+            c=whole * draw(st.integers(1, 130 // whole)),
             k=groups * draw(st.integers(1, 130 // groups)),
             kernel=kernel,
             stride=draw(st.tuples(st.integers(1, 4), st.integers(1, 4))),
             dilation=dilation,
             padding=padding,
             groups=groups,
-            type=draw(st.sampled_from([FLOAT32, FLOAT32, BFLOAT16])),
+            type=type,
             **_rest(draw),
             add=draw(st.booleans()),
         )
@@ -81,7 +82,8 @@ def _few(case: Convolution) -> Convolution:
     while case.macs() > MOST:
         case = replace(case, k=max(case.k // 2 // case.groups, 1) * case.groups)
         if case.k == case.groups:
-            case = replace(case, c=max(case.c // 2 // case.groups, 1) * case.groups)
+            whole = case.groups * (4 if case.type == INT8 and case.groups > 1 else 1)
+            case = replace(case, c=max(case.c // 2 // whole, 1) * whole)
     return case
 
 

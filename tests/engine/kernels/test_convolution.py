@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.kernels.buffers import Buffer, Place, holding
 from tests.engine.kernels.convolutions import (
     FORMS,
-    INT16,
+    LARGEST,
     WINOGRAD,
     Convolution,
     Numbers,
@@ -25,7 +25,18 @@ from tests.engine.kernels.convolutions import (
     stored,
 )
 from tests.engine.kernels.shapes import direct_convolutions, winograd_convolutions
-from verydeep.engine.library import BFLOAT16, FLOAT32, NO_POOL, OK, POOL_CEIL, POOL_FLOOR, UNSUPPORTED
+from verydeep.engine.library import (
+    BFLOAT16,
+    FLOAT32,
+    INT8,
+    INT16,
+    NO_POOL,
+    OK,
+    POOL_CEIL,
+    POOL_FLOOR,
+    UNSUPPORTED,
+    instruction_sets,
+)
 
 WORKSPACE_TOO_SMALL, BAD_SHAPE = 2, 3
 each_form = pytest.mark.parametrize(("method", "type"), FORMS)
@@ -44,12 +55,50 @@ def agree(kernels, case, values=None, *, threads=2):
 @given(case=direct_convolutions())
 def test_any_convolution_is_within_its_bound(kernels, case):
     agree(kernels, case)
-    if case.type == BFLOAT16:  # the weights are rounded, nothing else is
-        values = stored(case, numbers(case))
-        y, size = expected(case, values)
-        assert (
-            np.abs(convolved(kernels, case, values) - y).max(initial=0.0) <= bound(replace(case, type=FLOAT32)) * size
-        )
+    values = numbers(case)  # which are rounded, and nothing else is
+    y, size = expected(case, stored(case, values))
+    assert np.abs(convolved(kernels, case, values) - y).max(initial=0.0) <= bound(replace(case, type=FLOAT32)) * size
+
+
+def test_what_levels_cannot_tell_apart_is_cut_off(kernels):
+    case = Convolution(1, 9, 7, 12, 5, type=INT8, largest=2.0, relu=True)
+    values = replace(numbers(case), x=np.random.default_rng(1).normal(1, 2, (1, 9, 7, 12)).astype(np.float32))
+    y, size = expected(case, replace(values, x=np.clip(values.x, 0, 2)))
+    assert np.abs(convolved(kernels, case, values) - y).max() <= FORMS[0, INT8] * size
+    assert values.x.min() < -1 and values.x.max() > 4
+
+
+def test_products_of_8_bits_are_the_same_to_the_bit_in_every_instruction_set(kernels):
+    case = Convolution(2, 19, 17, 37, 45, type=INT8, padding=(1, 0, 2, 1), stride=(2, 1), seed=5)
+    values = numbers(case)
+    before, found = kernels.vd_isa(), set()
+    for name in instruction_sets():
+        assert kernels.vd_use_isa(name.encode()) == OK
+        found.add(convolved(kernels, replace(case, bias=False), replace(values, bias=None)).tobytes())
+    assert kernels.vd_use_isa(before) == OK
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"largest": 0.0}, {"largest": -1.0}, {"largest": np.inf}, {"largest": np.nan}, {"largest": 1e-39}]
+    + [{"c": 6, "k": 6, "groups": 2}, {"c": 1025, "kernel": (8, 8)}],
+)
+def test_what_products_of_8_bits_cannot_say_is_refused(kernels, change):
+    case = replace(Convolution(1, 9, 9, 8, 8, type=INT8), **change)
+    record, space = ctypes.byref(arguments(case)), np.zeros(1_000_000, np.float32)
+    assert kernels.vd_conv_packed_bytes(case.c, case.k, record) <= 0
+    assert kernels.vd_conv_pack(space.ctypes.data, case.c, case.k, record, space.ctypes.data) == UNSUPPORTED
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_filter_of_8_bits_that_is_no_number_gives_none_and_the_others_are_right(kernels, odd):
+    case = Convolution(1, 9, 9, 8, 40, type=INT8)
+    values, good = numbers(case), numbers(case)
+    values.weights[7, 3, 1, 1] = odd
+    y, others = convolved(kernels, case, values), np.arange(40) != 7
+    assert np.isnan(y[..., 7]).all()
+    assert y[..., others].tobytes() == convolved(kernels, case, good)[..., others].tobytes()
 
 
 @each_tile
@@ -95,13 +144,15 @@ def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, m
 @each_form
 @pytest.mark.parametrize("size", [1e-42, 1e-38, 1e-30, 1e30])
 def test_tiny_denormal_and_huge_inputs_are_within_the_bound(kernels, method, type, size):
-    case = Convolution(2, 13, 11, 19, 21, method=method, type=type, bias=False)
+    case = Convolution(2, 13, 11, 19, 21, method=method, type=type, bias=False, largest=max(LARGEST * size, 1e-29))
     values = numbers(case)
     values = Numbers((values.x * size).astype(np.float32), values.weights, None, None)
     y, largest = expected(case, values)
     steps = 19 * 9 * 100 * 2.0**-149  # denormals are a fixed distance apart, of which each product may lose one
     if type == INT16:
         steps = 2.0**-123  # a tile of denormals has no unit
+    if type == INT8:
+        steps = 1e-30  # nor have levels of less
     assert np.abs(convolved(kernels, case, values) - y).max() <= bound(case) * largest + steps
 
 
@@ -247,7 +298,7 @@ def test_winograd_takes_nothing_but_3x3_of_stride_1_in_one_group(kernels, method
     assert kernels.vd_conv(record) == UNSUPPORTED
 
 
-@pytest.mark.parametrize(("method", "type"), [(0, INT16), (6, BFLOAT16), (6, INT16), (4, 3), (5, FLOAT32)])
+@pytest.mark.parametrize(("method", "type"), [(0, INT16), (6, BFLOAT16), (6, INT16), (4, INT8), (4, 4), (5, FLOAT32)])
 def test_a_form_that_there_is_not_is_refused(kernels, method, type):
     record = ctypes.byref(arguments(Convolution(method=method, type=type)))
     space = np.zeros(10_000, np.float32)
@@ -260,8 +311,9 @@ def test_a_form_that_there_is_not_is_refused(kernels, method, type):
 @given(case=st.one_of(direct_convolutions(), winograd_convolutions(0, FLOAT32), winograd_convolutions(0, BFLOAT16)))
 def test_the_fastest_method_is_one_that_takes_the_shape(kernels, case):
     method = kernels.vd_conv_method(ctypes.byref(arguments(case)))
-    assert (method, case.type) in FORMS
-    agree(kernels, replace(case, method=method, pool=case.pool if method in WINOGRAD else NO_POOL))
+    type = INT16 if case.type == INT8 and method in WINOGRAD else case.type
+    assert (method, type) in FORMS
+    agree(kernels, replace(case, method=method, type=type, pool=case.pool if method in WINOGRAD else NO_POOL))
 
 
 @each_form

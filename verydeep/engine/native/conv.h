@@ -22,6 +22,7 @@ template <class Body> inline int64_t with_class(const vd_conv_args &args, const 
     case VD_FLOAT32: return with_method<Float32>(args, body);
     case VD_BFLOAT16: return with_method<Bfloat16>(args, body);
     case VD_INT16: return with_tiles<Int16>(args, body);
+    case VD_INT8: return args.method == VD_DIRECT ? body(static_cast<Direct<Int8> *>(nullptr)) : -1;
     default: return -1;
   }
 }
@@ -71,8 +72,15 @@ inline bool packable(int64_t c, int64_t k, const vd_conv_args &args) {
   return is_kernel(args) && c >= 1 && k >= 1 && c % args.groups == 0 && k % args.groups == 0;
 }
 
+// Whether the inputs of a direct convolution can be levels; the same for every instruction set, and so are its sums then.
+inline bool has_levels(int64_t c, const vd_conv_args &args) {
+  const bool counts = args.largest > TINY && args.largest - args.largest == 0;
+  return counts && (args.groups == 1 || c / args.groups % WHOLE == 0) &&
+         args.kernel[0] * args.kernel[1] * (c / args.groups) <= MOST_PRODUCTS;
+}
+
 inline int64_t conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args) {
-  if (!packable(c, k, *args)) return -1;
+  if (!packable(c, k, *args) || (args->type == VD_INT8 && !has_levels(c, *args))) return -1;
   return with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
     return packed_elements(static_cast<const Class *>(nullptr), c, k, *args) * int64_t(sizeof(typename Class::element));
@@ -94,6 +102,7 @@ inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, in
                      void *packed) {
   if (!packable(c, k, *args)) return VD_BAD_SHAPE;
   if (args->method != VD_DIRECT && !tileable(*args)) return VD_UNSUPPORTED;
+  if (args->type == VD_INT8 && !has_levels(c, *args)) return VD_UNSUPPORTED;
   const int64_t done = with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
     pack_with(static_cast<const Class *>(nullptr), weights, strides, c, k, *args, packed);
@@ -103,7 +112,7 @@ inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, in
 }
 
 template <class Stored> inline int64_t workspace_of(const Direct<Stored> *, const vd_conv_args &args) {
-  return Direct<Stored>(args).workspace_floats();
+  return Direct<Stored>(args).workspace_size();
 }
 template <int M, class Stored> inline int64_t workspace_of(const Winograd<M, Stored> *, const vd_conv_args &args) {
   return Tiling<M, Stored>(args).workspace_size(std::max(args.threads, 1));
@@ -132,7 +141,7 @@ inline int conv(const vd_conv_args *args) {
 // Costs in operations of the register block: what a number costs on its way through the transforms, a byte of weights on its way
 // from memory (while products are computed) and for the room it takes, a byte that threads hand each other. Measured on AVX-512;
 // what matters is their ratio, which is alike elsewhere.
-constexpr double PER_INPUT = 40, PER_OUTPUT = 25, PER_SCALED_INPUT = 80, PER_BYTE = 10, PER_ROOM = 6, PER_SHARED_BYTE = 4;
+constexpr double PER_INPUT = 40, PER_OUTPUT = 25, PER_SCALED_INPUT = 80, PER_LEVEL = 20, PER_BYTE = 10, PER_ROOM = 6, PER_SHARED_BYTE = 4;
 
 // A block of few rows fetches as many weights as one of many.
 inline double crowded(int64_t rows) {
@@ -158,10 +167,12 @@ template <class Stored> inline double cost(const Direct<Stored> *, const vd_conv
   const double pixels = double(args.x.n) * double(direct.height) * double(direct.width);
   const int64_t together = direct.pointwise ? SEGMENT : direct.width;
   const double bytes = window * k * double(sizeof(typename Stored::element));
-  return std::max(2 * pixels * window * k * crowded(together), bytes * PER_BYTE) + bytes * PER_ROOM;
+  const double levels = Stored::SCALED ? double(args.x.n * direct.frame_pixels() * args.x.c) * PER_LEVEL : 0;
+  return std::max(2 * pixels * window * k * crowded(together) / Stored::TAKES, bytes * PER_BYTE) + bytes * PER_ROOM + levels;
 }
 
-// The cheapest of the methods that this type of weights has; scaled weights, which have no direct one, against float32.
+// The cheapest of the methods that this type of weights has. Integers are of 16 bits in tiles; direct they are of 8 where the largest
+// input is known, and otherwise float32 it is.
 inline int conv_method(const vd_conv_args *args) {
   vd_conv_args candidate = *args;
   if (!is_kernel(*args) || !is_map(args->x) || !is_map(args->y)) return VD_DIRECT;
@@ -169,7 +180,9 @@ inline int conv_method(const vd_conv_args *args) {
   double least = INFINITY;
   for (int method : {VD_DIRECT, VD_F2, VD_F4, VD_F6}) {
     candidate.method = method;
-    candidate.type = method == VD_DIRECT && args->type == VD_INT16 ? VD_FLOAT32 : args->type;
+    const bool integers = args->type == VD_INT16 || args->type == VD_INT8;
+    const int direct = args->type == VD_INT8 && has_levels(args->x.c, *args) ? VD_INT8 : VD_FLOAT32;
+    candidate.type = !integers ? args->type : method == VD_DIRECT ? direct : VD_INT16;
     if (method != VD_DIRECT && !tileable(*args)) continue;
     with_class(candidate, [&](auto *kind) -> int64_t {
       const double price = cost(static_cast<const std::remove_pointer_t<decltype(kind)> *>(nullptr), candidate);

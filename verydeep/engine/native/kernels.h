@@ -14,9 +14,12 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum { VD_OK = 0, VD_UNSUPPORTED = 1, VD_WORKSPACE_TOO_SMALL = 2, VD_BAD_SHAPE = 3 };
-/* How packed weights are stored. Maps are float32 always, and so are sums, but for VD_INT16 (with Winograd only): inputs and
- * weights of the transformed domain as 16-bit integers with a unit for each tile and each output channel, summed exactly. */
-enum { VD_FLOAT32 = 0, VD_BFLOAT16 = 1, VD_INT16 = 2, VD_INT8 = 3 }; /* VD_INT8: linear layers only, a unit for each row */
+/* How packed weights are stored. Maps are float32 always, and so are sums, but for integers, which are summed exactly.
+ * VD_INT16, with Winograd only: inputs and weights of the transformed domain, with a unit for each tile and each output channel.
+ * VD_INT8, of linear layers: the weights, with a unit for each row, and sums of float32. Of direct convolutions: weights of -127 to
+ * 127 with a unit for each output channel, and inputs rounded to 0 .. 255 units, where 255 are `largest`: what is below 0 or above
+ * that is cut off, and an infinity or a NaN makes the outputs that see it NaN. */
+enum { VD_FLOAT32 = 0, VD_BFLOAT16 = 1, VD_INT16 = 2, VD_INT8 = 3 };
 enum { VD_DIRECT = 0, VD_F2 = 2, VD_F4 = 4, VD_F6 = 6 }; /* Winograd's F(m x m, 3 x 3) computes m x m outputs at a time */
 enum { VD_NO_POOL = 0, VD_POOL_FLOOR = 1, VD_POOL_CEIL = 2 };
 enum { VD_MAX = 0, VD_MEAN = 1 };
@@ -44,6 +47,7 @@ typedef struct {
   void *workspace;          /* 64-byte aligned */
   int64_t workspace_bytes;
   int32_t threads;
+  float largest;            /* input that is told apart, with VD_INT8; read when weights are packed and methods compared */
 } vd_conv_args;
 
 /* The instruction set that runs: "avx512", "avx2", "neon" or "generic". */
@@ -59,7 +63,8 @@ int vd_use_isa(const char *name);
 void vd_share_with(void (*parallel)(void (*)(void *), void *, unsigned, unsigned));
 
 /* The fastest method for a convolution of these shapes, threads and type of weights (x, y, kernel ... are read; pointers are
- * not). With pooling asked for it may be VD_DIRECT all the same: then the pool is a step of its own. */
+ * not). With pooling asked for it may be VD_DIRECT all the same: then the pool is a step of its own. With VD_INT8 the weights of
+ * the direct method are to be of this type, and those of Winograd's VD_INT16. */
 int vd_conv_method(const vd_conv_args *args);
 /* Bytes that packed weights need: for c channels of x and k of y, all groups together. */
 int64_t vd_conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args);

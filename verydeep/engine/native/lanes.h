@@ -76,6 +76,18 @@ inline lanes high_half(words pair) { return reinterpret_cast<lanes>(pair & 0xfff
 
 inline lanes to_lanes(integers value) { return __builtin_convertvector(value, lanes); }
 
+// The nearest integers, ties to even; magnitudes below 2^22.
+inline integers nearest(lanes value) {
+#if VD_AVX512
+  return reinterpret_cast<integers>(_mm512_cvtps_epi32(value));
+#elif VD_AVX2
+  return reinterpret_cast<integers>(_mm256_cvtps_epi32(value));
+#else
+  const lanes shifter = all(12582912.0f);  // 1.5 * 2^23: its last bit is 1
+  return reinterpret_cast<integers>(value + shifter) - reinterpret_cast<integers>(shifter);
+#endif
+}
+
 // Each lane holds two 16-bit integers: sums + a.low * b.low + a.high * b.high.
 inline integers add_products_of_pairs(integers sums, integers a, integers b) {
 #if VD_VNNI
@@ -92,17 +104,22 @@ inline integers add_products_of_pairs(integers sums, integers a, integers b) {
 #endif
 }
 
-// The nearest integers of two vectors, which must fit 16 bits: of channels 0 .. LANES - 1 and LANES .. 2 * LANES - 1, in order.
-inline void store_rounded(int16_t *to, lanes first, lanes second) {
-#if VD_AVX512
-  _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(first)));
-  _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + LANES), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(second)));
-#else
-  for (int i = 0; i < LANES; i++) {
-    to[i] = static_cast<int16_t>(std::lrintf(first[i]));
-    to[LANES + i] = static_cast<int16_t>(std::lrintf(second[i]));
-  }
+// Each lane holds four bytes, those of `a` without a sign: sums + the four products.
+#if VD_VNNI
+inline integers add_products_of_fours(integers sums, integers a, integers b) {
+  return reinterpret_cast<integers>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums), reinterpret_cast<__m512i>(a),
+                                                        reinterpret_cast<__m512i>(b)));
+}
 #endif
+
+// The nearest integers, which must fit the type, in order.
+inline void store_nearest(int16_t *to, lanes value) {
+  typedef int16_t loose_shorts __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+  *reinterpret_cast<loose_shorts *>(to) = __builtin_convertvector(nearest(value), loose_shorts);
+}
+inline void store_nearest(uint8_t *to, lanes value) {
+  typedef uint8_t loose_bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+  *reinterpret_cast<loose_bytes *>(to) = __builtin_convertvector(nearest(value), loose_bytes);
 }
 
 inline float from_bfloat16(uint16_t value) {

@@ -42,24 +42,38 @@ struct Bfloat16 {
   static float decode(uint16_t value) { return from_bfloat16(value); }
 };
 
-// Pairs of 16-bit integers, exact sums of 32 bits: two products for the price of one.
-struct Int16 {
-  typedef int16_t element;
-  typedef int32_t Input __attribute__((may_alias));  // a pair, which was stored as two numbers
+// Integers, as many in a step of depth as 32 bits hold, and their exact sums of 32 bits: several products for the price of one.
+template <class Element> struct Integers {
+  typedef Element element;
+  typedef int32_t Input __attribute__((may_alias));  // what was stored as TAKES numbers
   typedef integers Sums;
-  static constexpr int TAKES = 2;
+  static constexpr int TAKES = 4 / sizeof(Element);
   static constexpr bool SCALED = true;
-  static inline void fetch(const int16_t *from, integers (&wide)[WIDE]) {
-    for (int v = 0; v < WIDE; v++) wide[v] = load_integers(from + v * LANES * 2);
+  static inline void fetch(const element *from, integers (&wide)[WIDE]) {
+    for (int v = 0; v < WIDE; v++) wide[v] = load_integers(from + v * LANES * TAKES);
   }
-  static inline integers repeat(int32_t pair) { return pair - integers{}; }
+  static inline integers repeat(int32_t several) { return several - integers{}; }
   static inline integers multiply_add(integers sums, integers input, integers weights) {
+#if VD_VNNI
+    if (TAKES == 4) return add_products_of_fours(sums, input, weights);
+#endif
     return add_products_of_pairs(sums, input, weights);
   }
-  static int64_t place(int64_t row, int column) { return (row / 2 * PANEL + column) * 2 + row % 2; }
-  static int16_t encode(float value) { return static_cast<int16_t>(std::lrintf(value)); }
-  static float decode(int16_t value) { return value; }
+  static int64_t place(int64_t row, int column) { return (row / TAKES * PANEL + column) * TAKES + row % TAKES; }
+  static element encode(float value) { return static_cast<element>(std::lrintf(value)); }
+  static float decode(element value) { return value; }
 };
+
+typedef Integers<int16_t> Int16;
+
+// Inputs of 0 .. 255 and weights of -127 .. 127. A processor without products of bytes takes the same numbers as pairs of 16 bits.
+#if VD_VNNI
+typedef Integers<int8_t> Int8;
+typedef uint8_t Level;
+#else
+typedef Int16 Int8;
+typedef int16_t Level;
+#endif
 
 // block[row] += sum over d of a[row * step + d] * panel[d], for ROWS rows and `depth` steps. Meanwhile the memory from `ahead` on,
 // `stride` elements for each step, is called to the second cache.

@@ -217,10 +217,7 @@ template <int M, class Stored> struct Winograd {
     const float inverse = counts ? 1 / unit : 0;
     for (int64_t point = 0; point < POINTS; point++) {
       int16_t *to = reinterpret_cast<int16_t *>(v + point * tiling.v_plane);
-      for (int64_t c = 0; c < row; c += 2 * LANES) {
-        const float *from = draft + point * row + c;
-        store_rounded(to + c, finite ? load(from) * inverse : lanes{}, finite ? load(from + LANES) * inverse : lanes{});
-      }
+      for (int64_t c = 0; c < row; c += LANES) store_nearest(to + c, finite ? load(draft + point * row + c) * inverse : lanes{});
     }
     return finite ? unit : NAN;
   }
