@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from verydeep.backends.load import load_weights
     from verydeep.benchmark.bench import bench
     from verydeep.deploy.export import export
+    from verydeep.engine.calibrate import calibrate
     from verydeep.engine.engine import Engine
     from verydeep.hub.pull import pull
     from verydeep.report.compare import compare
@@ -55,6 +56,7 @@ _LATER = {  # name -> the module that has it
     "Run": "verydeep.run",
     "bench": "verydeep.benchmark.bench",
     "build": "verydeep.backends.catalog",
+    "calibrate": "verydeep.engine.calibrate",
     "code": "verydeep.report.source.frameworks",
     "compare": "verydeep.report.compare",
     "cut": "verydeep.rewrite.cut",
@@ -128,6 +130,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "from_torchvision",
     "features",
     "Engine",
+    "calibrate",
     "train",
     "resume",
     "Run",

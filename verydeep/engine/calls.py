@@ -148,17 +148,18 @@ class Part:
         self.steps = steps
         self._n, self._kernels, self._forms, self._threads = count, kernels, forms, threads
         self._places: list[_Place] = []
-        self._convolutions: list[ConvArguments] = []
+        self._convolutions: dict[int, ConvArguments] = {}  # by step
         self._forms_in_use: list[Form] = []
         self._bases: list[int] = []
         self._notes = 0
-        self._calls = [self._call(step) for step in steps]
-        self.note_bytes = max((convolution.workspace_bytes for convolution in self._convolutions), default=0)
+        self._calls = [self._call(number, step) for number, step in enumerate(steps)]
+        self.note_bytes = max((convolution.workspace_bytes for convolution in self._convolutions.values()), default=0)
 
     def kernels(self) -> list[str]:
         """What computes each step, as far as it is known before the first run."""
         return [
-            PYTORCH if call is None else self._name(step) for step, call in zip(self.steps, self._calls, strict=True)
+            PYTORCH if call is None else self._name(number, self.steps[number])
+            for number, call in enumerate(self._calls)
         ]
 
     def run(self, bases: list[int], notes: int) -> None:
@@ -183,16 +184,16 @@ class Part:
                 place.point(bases)
         if notes != self._notes:
             self._notes = 0
-            for convolution in self._convolutions:
+            for convolution in self._convolutions.values():
                 convolution.workspace = notes
         self._bases, self._notes = bases, notes
 
-    def _call(self, step: Step) -> Call | None:
+    def _call(self, number: int, step: Step) -> Call | None:
         """The kernel's call, None where no kernel takes the step."""
         kernels, threads, relu = self._kernels, self._threads, int(step.relu)
         match step.kernel:
             case "convolution":
-                return self._convolution(step)
+                return self._convolution(number, step)
             case "product":
                 return self._product(step)
             case "pool":
@@ -218,7 +219,7 @@ class Part:
                 return lambda: self._fill(step.writes)
         assert_never(step.kernel)
 
-    def _convolution(self, step: Step) -> Call | None:
+    def _convolution(self, number: int, step: Step) -> Call | None:
         layer = step.layers[0]
         assert isinstance(layer, Conv)
         arguments = convolution(layer, threads=self._threads)
@@ -239,7 +240,7 @@ class Part:
         arguments.workspace_bytes = self._kernels.vd_conv_workspace_bytes(ctypes.byref(arguments))
         if arguments.workspace_bytes < 0:
             return None
-        self._convolutions.append(arguments)
+        self._convolutions[number] = arguments
         return partial(self._kernels.vd_conv, arguments)
 
     def _product(self, step: Step) -> Call:
@@ -293,10 +294,12 @@ class Part:
     def _tensor(self, view: View) -> Tensor:
         return torch.from_numpy(_array(view, self._bases[view.buffer], self._n))
 
-    def _name(self, step: Step) -> str:
-        if step.kernel == "convolution":
-            return f"winograd F({step.method}x{step.method}, 3x3)" if step.method else "direct"
-        return step.kernel
+    def _name(self, number: int, step: Step) -> str:
+        if step.kernel != "convolution":
+            return step.kernel
+        if step.method != library.DIRECT:
+            return f"winograd F({step.method}x{step.method}, 3x3)"
+        return "direct, int8" if self._convolutions[number].type == library.INT8 else "direct"
 
 
 def convolution(layer: Conv, *, threads: int) -> ConvArguments:

@@ -1,5 +1,6 @@
 """The engine: a network for inference on a CPU, every layer in a compiled kernel where there is one."""
 
+import math
 import os
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ PlanKey: TypeAlias = tuple[Size, Taps, str]  # the images' size, the layers, the
 CallsKey: TypeAlias = tuple[PlanKey, int, int]  # and how many images, and threads
 
 MOST_BYTES = 2**29  # of maps at once; a larger batch is computed in parts
+PRODUCTS = {"float32": library.FLOAT32, "bf16": library.INT16, "int8": library.INT8}  # of convolutions
 MOST_PLANS = 32  # that are kept: sizes of images times choices of layers
 
 _making = Lock()  # held while a plan or a form is made; a forked child gets a new one, since nobody there would open it
@@ -75,6 +77,7 @@ class Engine:
         weights: Mapping[str, npt.NDArray[Any]],
         *,
         precision: Precision = "float32",
+        ranges: Mapping[str, float] | None = None,
         threads: int | None = None,
     ) -> None:
         """Nothing is computed yet; the first call for a size packs the weights.
@@ -84,12 +87,16 @@ class Engine:
             weights: Arrays by canonical name, float32; a mapped file stays where it is.
             precision: "float32": errors below 1e-5 of the largest logit. "bf16": below 1e-2, by products of 16 bits: of
                 integers in Winograd's domain, of bfloat16 weights in linear layers. "int8": the same, but weights of
-                linear layers in 8 bits: about 2e-2. Maps are float32 always.
+                linear layers in 8 bits, and both factors where `ranges` allow it and it is faster: a few 1e-2. Maps are
+                float32 always.
+            ranges: For "int8", from `verydeep.calibrate`: the largest input of each convolution that may compute with
+                8-bit integers. Larger ones are cut off. None: no convolution does.
             threads: That compute; None is as many as PyTorch uses.
 
         Raises:
             ConfigError: code ENGINE-UNAVAILABLE, the kernels cannot run here; OPTION-VALUE, there is no such precision
-                or number of threads.
+                or number of threads, or `ranges` are no positive numbers of this network's convolutions or not for
+                "int8".
             WeightsError: `weights` are not those of the network.
         """
         if precision not in get_args(Precision):
@@ -98,17 +105,27 @@ class Engine:
             )
         if threads is not None and threads < 1:
             raise ConfigError(f"threads must be 1 or more, got {threads}", code="OPTION-VALUE")
+        _refuse_ranges(ranges, network, precision=precision)
         refuse_misfit(shapes(network), weights, of=network.name)
         self._kernels: Any = library.load()
         self._network, self._precision, self._threads = network, precision, threads
         names = [step.layer.name for step in walk(network)]
         self._layers, self._last = frozenset(names), names[-1]
-        self._forms = Forms(weights, normed=_normed(network), kernels=self._kernels, precision=precision)
+        self._forms = Forms(
+            weights, normed=_normed(network), kernels=self._kernels, precision=precision, ranges=ranges or {}
+        )
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
         self._desks: deque[_Desk] = deque()
 
     @classmethod
-    def of(cls, model: nn.Module, *, precision: Precision = "float32", threads: int | None = None) -> "Engine":
+    def of(
+        cls,
+        model: nn.Module,
+        *,
+        precision: Precision = "float32",
+        ranges: Mapping[str, float] | None = None,
+        threads: int | None = None,
+    ) -> "Engine":
         """The engine of a PyTorch model that `verydeep.build` gave, with the weights that it has now.
 
         Raises:
@@ -124,7 +141,7 @@ class Engine:
                     hint="Call model.float().cpu() first, or let PyTorch run it.",
                 )
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(network, arrays, precision=precision, threads=threads)
+        return cls(network, arrays, precision=precision, ranges=ranges, threads=threads)
 
     @property
     def name(self) -> str:
@@ -282,7 +299,8 @@ class Engine:
     def _method(self, layer: Conv, x: MapShape, y: MapShape) -> int:
         """The fastest for one image and one thread, so that neither the batch nor the threads decide the bits."""
         arguments = convolution(layer, threads=1)
-        arguments.type = library.FLOAT32 if self._precision == "float32" else library.INT16
+        arguments.type = PRODUCTS[self._precision]
+        arguments.largest = self._forms.largest(layer)
         for map, (c, h, w) in ((arguments.x, x), (arguments.y, y)):
             map.n, map.c, map.h, map.w, map.pixel = 1, c, h, w, c
         return self._kernels.vd_conv_method(arguments)
@@ -305,6 +323,29 @@ class Engine:
             with _making:
                 desk.calls[key, n, threads] = Calls(plan, n, kernels=self._kernels, forms=self._forms, threads=threads)
         return _recent(desk.calls, (key, n, threads))
+
+
+def _refuse_ranges(ranges: Mapping[str, float] | None, network: Network, *, precision: Precision) -> None:
+    """ConfigError, code OPTION-VALUE, where `ranges` cannot be what `calibrate` gave for this network."""
+    if ranges is None:
+        return
+    if precision != "int8":
+        raise ConfigError(
+            f"ranges are for precision int8, not for {precision}", code="OPTION-VALUE", hint="Leave them out."
+        )
+    convolutions = {step.layer.name for step in walk(network) if isinstance(step.layer, Conv)}
+    for name, largest in ranges.items():
+        if name not in convolutions:
+            why = f"{network.name} has no convolution {name}"
+        elif not 0 < largest < math.inf:
+            why = f"that of {name} is {largest}, no positive number"
+        else:
+            continue
+        raise ConfigError(
+            f"these ranges are not of this network: {why}",
+            code="OPTION-VALUE",
+            hint="Give what verydeep.calibrate gives for it.",
+        )
 
 
 def _normed(network: Network) -> frozenset[str]:

@@ -42,7 +42,13 @@ class Forms:
     """The weights of one network. Not for several threads at once."""
 
     def __init__(
-        self, arrays: Mapping[str, Array], *, normed: frozenset[str], kernels: Any, precision: Precision
+        self,
+        arrays: Mapping[str, Array],
+        *,
+        normed: frozenset[str],
+        kernels: Any,
+        precision: Precision,
+        ranges: Mapping[str, float],
     ) -> None:
         """Nothing is copied or packed yet.
 
@@ -50,13 +56,15 @@ class Forms:
             arrays: By canonical name, float32.
             normed: Layers that a batch norm may be folded into.
             kernels: The library.
-            precision: What products are computed from. "bf16" and "int8" differ in linear layers only: Winograd's
-                products are those of 16-bit integers in both, which cost as much as 8-bit ones without the tiles.
+            precision: What products are computed from. Winograd's are those of 16-bit integers in "bf16" and in "int8":
+                four times fewer, they cost less than 8-bit ones without the tiles.
+            ranges: The largest input of convolutions that may compute with 8-bit integers, by layer.
         """
         self._arrays = dict(arrays)
         self._normed = normed
         self._kernels = kernels
         self._precision = precision
+        self._ranges = dict(ranges)
         self._rows: dict[str, Form] = {}
         self._vectors: dict[str, Array | None] = {}
         self._affine: dict[str, Affine] = {}
@@ -94,12 +102,17 @@ class Forms:
                 del self._arrays[f"{layer.name}.weight"]  # nobody else reads it
         return self._rows[key]
 
+    def largest(self, layer: Conv) -> float:
+        """The largest input that 8-bit integers shall tell apart; 0: they are not to be used."""
+        return self._ranges.get(layer.name, 0.0)
+
     def packed(self, layer: Conv, norm: BatchNorm | None, arguments: ConvArguments) -> Form | None:
         """A convolution's weights for the method of `arguments`, whose type is set; None: no kernel takes them."""
         isa = self._kernels.vd_isa()
         key = (_key(layer, norm), arguments.method, isa)
         form = self._packed.get(key)
         if form is None:
+            arguments.largest = self.largest(layer)
             form = self._pack(self.weight(layer, norm), arguments)
             if form is None:
                 return None
@@ -108,7 +121,7 @@ class Forms:
         return form
 
     def _pack(self, weight: Array, arguments: ConvArguments) -> Form | None:
-        """In 16 bits if that is wanted and there is a kernel for it, else in float32."""
+        """In the fewest bits that are wanted and that there is a kernel for."""
         for type in self._types(weight, arguments):
             arguments.type = type
             size = self._kernels.vd_conv_packed_bytes(arguments.x.c, len(weight), ctypes.byref(arguments))
@@ -128,7 +141,8 @@ class Forms:
             return (FLOAT32,)
         if arguments.method != DIRECT:
             return (INT16, FLOAT32)
-        return (BFLOAT16, FLOAT32) if weight.size >= MANY else (FLOAT32,)
+        floats = (BFLOAT16, FLOAT32) if weight.size >= MANY else (FLOAT32,)
+        return (INT8, *floats) if arguments.largest > 0 else floats
 
     def _stored(self, weight: Array, threads: int) -> Form:
         """A matrix (outputs, inputs) as `vd_linear` reads it."""

@@ -19,6 +19,7 @@ INSTRUCTION_SETS = ("avx512vnni", "avx512", "avx2", "neon", "generic")
 
 OK, UNSUPPORTED = 0, 1  # what a kernel returns
 FLOAT32, BFLOAT16, INT16, INT8 = 0, 1, 2, 3  # how packed weights are stored
+LEVELS = 255  # of the inputs of a direct convolution of 8-bit integers, above 0
 DIRECT = 0  # a method of convolution; every other number m is Winograd's F(m x m, 3 x 3)
 NO_POOL, POOL_FLOOR, POOL_CEIL = 0, 1, 2
 MAXIMUM, MEAN = 0, 1

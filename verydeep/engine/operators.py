@@ -19,7 +19,7 @@ from verydeep.engine.tensors import fill, map_of, notes_of
 from verydeep.errors import ConfigError, VerydeepError
 from verydeep.spec import LRN, Conv, Pool, Signal
 
-TYPES = {"float32": library.FLOAT32, "bf16": library.BFLOAT16, "int16": library.INT16}
+TYPES = {"float32": library.FLOAT32, "bf16": library.BFLOAT16, "int16": library.INT16, "int8": library.INT8}
 ROWS = {torch.float32: library.FLOAT32, torch.bfloat16: library.BFLOAT16, torch.int8: library.INT8}
 POOLS = {"none": library.NO_POOL, "floor": library.POOL_FLOOR, "ceil": library.POOL_CEIL}
 MAPS = ("n", "channels", "height", "width")
@@ -260,7 +260,7 @@ def _packed_bytes(layer: Conv, channels: int, method: int, form: str) -> int:
             hint="Make the module anew on this machine, with Engine.module.",
         )
     arguments = convolution(layer, threads=1)
-    arguments.method, arguments.type = method, _type(form)
+    arguments.method, arguments.type, arguments.largest = method, _type(form), 1.0  # any: the size is the same
     size = library.load().vd_conv_packed_bytes(int(channels), layer.channels, ctypes.byref(arguments))
     if size < 1:
         raise refused(f"verydeep::conv2d has no kernel for {channels} channels by method {method}, packed as {form}")

@@ -139,9 +139,14 @@ inline int conv(const vd_conv_args *args) {
 }
 
 // Costs in operations of the register block: what a number costs on its way through the transforms, a byte of weights on its way
-// from memory (while products are computed) and for the room it takes, a byte that threads hand each other. Measured on AVX-512;
-// what matters is their ratio, which is alike elsewhere.
-constexpr double PER_INPUT = 40, PER_OUTPUT = 25, PER_SCALED_INPUT = 80, PER_LEVEL = 20, PER_BYTE = 10, PER_ROOM = 6, PER_SHARED_BYTE = 4;
+// from memory (while products are computed) and for the room it takes, a byte that threads hand each other. Measured on AVX-512
+// and on AVX2; what matters is their ratio, which is alike elsewhere.
+#if VD_AVX512
+constexpr double PER_INPUT = 40, PER_OUTPUT = 25, PER_SCALED_INPUT = 80, PER_LEVEL = 20;
+#else
+constexpr double PER_INPUT = 60, PER_OUTPUT = 40, PER_SCALED_INPUT = 95, PER_LEVEL = 30;
+#endif
+constexpr double PER_BYTE = 10, PER_ROOM = 6, PER_SHARED_BYTE = 4;
 
 // A block of few rows fetches as many weights as one of many.
 inline double crowded(int64_t rows) {

@@ -188,7 +188,7 @@ template <class Stored> struct Direct {
         for (int64_t y = 0; y < args.kernel[0]; y++)
           for (int64_t x = 0; x < runs; x++, weights += elements)
             accumulate<Stored, rows.value>(block, from + start * step + y * row + x * column, step, weights, depth,
-                                           weights + elements, Stored::TAKES * PANEL);
+                                           weights + elements, bytes_of_a_step<Stored>());
 #pragma GCC unroll 4
         for (int w = 0; w < WIDE; w++) {
           const int64_t k = panel * PANEL + w * LANES, channels = std::min<int64_t>(LANES, group_k - k);

@@ -75,21 +75,26 @@ typedef Int16 Int8;
 typedef int16_t Level;
 #endif
 
+// What a step of depth reads of a panel.
+template <class Stored> constexpr int64_t bytes_of_a_step() {
+  return PANEL * Stored::TAKES * int64_t(sizeof(typename Stored::element));
+}
+
 // block[row] += sum over d of a[row * step + d] * panel[d], for ROWS rows and `depth` steps. Meanwhile the memory from `ahead` on,
-// `stride` elements for each step, is called to the second cache.
+// `stride` bytes for each step, is called to the second cache.
 template <class Stored, int ROWS>
 static inline __attribute__((always_inline)) void accumulate(typename Stored::Sums (&block)[ROWS][WIDE],
                                                              const typename Stored::Input *a, int64_t step,
                                                              const typename Stored::element *panel, int64_t depth,
-                                                             const typename Stored::element *ahead, int64_t stride) {
+                                                             const void *ahead, int64_t stride) {
   constexpr int GROUPS = (ROWS + 2) / 3;  // three rows share a pointer: a, a + step, a + 2 * step are one address each
   const typename Stored::Input *row[GROUPS];
   for (int g = 0; g < GROUPS; g++) row[g] = a + 3 * g * step;
   for (int64_t d = 0; d < depth; d++) {
     typename Stored::Sums wide[WIDE];
     Stored::fetch(panel + d * PANEL * Stored::TAKES, wide);
-    __builtin_prefetch(ahead + d * stride, 0, 2);
-    __builtin_prefetch(ahead + d * stride + 64 / sizeof(typename Stored::element), 0, 2);
+    for (int64_t line = 0; line < bytes_of_a_step<Stored>(); line += 64)
+      __builtin_prefetch(static_cast<const char *>(ahead) + d * stride + line, 0, 2);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; r++) {
       const typename Stored::Sums one = Stored::repeat(row[r / 3][(r % 3) * step + d]);

@@ -239,13 +239,13 @@ template <int M, class Stored> struct Winograd {
     const element *weights = plane_of(panel, point);
     const auto *rows_of_v = reinterpret_cast<const typename Stored::Input *>(v + point * tiling.v_plane + first * tiling.row);
     products += point * tiling.product_plane + first * PANEL;
-    const int64_t stride = Stored::TAKES * PANEL / blocks_of(count);
+    const int64_t stride = (bytes_of_a_step<Stored>() + blocks_of(count) - 1) / blocks_of(count);
     for (int64_t b = 0; b < blocks_of(count); b++) {
       const int64_t start = block_start(count, b);
       with_rows(block_start(count, b + 1) - start, [&](auto rows) {
         Sums block[rows.value][WIDE] = {};
         accumulate<Stored, rows.value>(block, rows_of_v + start * tiling.row, tiling.row, weights, tiling.steps,
-                                       ahead + b * tiling.steps * stride, stride);
+                                       reinterpret_cast<const char *>(ahead) + b * tiling.steps * stride, stride);
         for (int r = 0; r < rows.value; r++)
           for (int w = 0; w < WIDE; w++)
             store(products + (start + r) * PANEL + w * LANES, reinterpret_cast<lanes>(block[r][w]));

@@ -1,0 +1,103 @@
+"""What products of 8-bit integers must know of a network: how large the inputs of its convolutions are, seen on images."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from verydeep.engine.engine import Engine
+from verydeep.engine.images import Images, placed
+from verydeep.engine.library import LEVELS
+from verydeep.engine.values import IMAGES, Value, values
+from verydeep.errors import ConfigError
+from verydeep.spec import LRN, Conv, Flatten, Network, PadChannels, Parallel, Pool, ReLU, walk
+
+AT_ONCE = 4  # images whose inner maps are in memory together
+BINS = 2048  # of a map's histogram: eight for each level
+SHARES = np.linspace(0.25, 1, 151)  # of the largest number, that are tried as the largest level
+
+
+def calibrate(
+    network: Network, weights: Mapping[str, npt.NDArray[Any]], images: Images, *, threads: int | None = None
+) -> dict[str, float]:
+    """The largest input that each convolution shall tell apart when it computes with 8-bit integers.
+
+    It is the one that makes the squared error of rounding to 256 levels and of cutting off least, over all numbers that
+    the images give. Only convolutions have one whose inputs cannot be negative, such as those behind a ReLU; the others
+    stay as they are. The result is plain numbers by layer, which can be kept as JSON.
+
+    Args:
+        network: As for `Engine`.
+        weights: As for `Engine`.
+        images: (n, channels, height, width), preprocessed, float32; some dozens of the kind that will come.
+        threads: As for `Engine`.
+
+    Raises:
+        ConfigError: code CALIBRATION-IMAGES, there are none, or they make a layer's inputs infinite or NaN; or as in a
+            call of `Engine`.
+        WeightsError: `weights` are not those of the network.
+    """
+    batch = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
+    placed(batch, channels=network.input[0])
+    if not len(batch):
+        raise ConfigError(
+            "there are no images to calibrate with",
+            code="CALIBRATION-IMAGES",
+            hint="Give some dozens of the kind that will be classified.",
+        )
+    reads = _reads(network)
+    engine, taps = Engine(network, weights, threads=threads), tuple(dict.fromkeys(reads.values()))
+    largest = dict.fromkeys(taps, 0.0)
+    for found in _maps(engine, batch, taps):
+        largest |= {tap: float(np.maximum(largest[tap], found[tap].max())) for tap in taps}
+    for tap in taps:
+        if not np.isfinite(largest[tap]):
+            raise ConfigError(
+                f"these images make the output of {tap} infinite or NaN",
+                code="CALIBRATION-IMAGES",
+                hint="Preprocess them as those that the network was trained on, and check its weights.",
+            )
+    counts = {tap: torch.zeros(BINS) for tap in taps if largest[tap] > 0}
+    for found in _maps(engine, batch, tuple(counts)):
+        for tap, count in counts.items():
+            count += torch.histc(found[tap], BINS, min=0, max=largest[tap])
+    ranges = {tap: largest[tap] * _best_share(count.numpy()) for tap, count in counts.items()}
+    return {conv: ranges[tap] for conv, tap in reads.items() if tap in ranges}
+
+
+def _maps(engine: Engine, images: Tensor, taps: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """The outputs of layers, for some images after others."""
+    for part in images.split(AT_ONCE):
+        yield engine.features(part, taps)
+
+
+def _best_share(counts: npt.NDArray[Any]) -> float:
+    """The share of the largest number that, as the largest level, loses least; `counts` of numbers from 0 to 1."""
+    centres = (np.arange(BINS) + 0.5) / BINS
+    units = SHARES[:, None] / LEVELS
+    nearest = np.minimum(np.rint(centres / units), LEVELS) * units
+    return float(SHARES[np.argmin((counts * (nearest - centres) ** 2).sum(1))])
+
+
+def _reads(network: Network) -> dict[str, str]:
+    """The layer that each convolution reads, where nothing that this layer gives can be negative."""
+    computed = values(network, [step.layer.name for step in walk(network)]).computed
+    makers = {value.name: value for value in computed}
+    return {
+        value.name: value.reads[0]
+        for value in computed
+        if isinstance(value.layer, Conv) and _is_never_negative(value.reads[0], makers)
+    }
+
+
+def _is_never_negative(name: str, makers: Mapping[str, Value]) -> bool:
+    """Whether a value has no negative numbers, whatever the images and the weights."""
+    if name == IMAGES:
+        return False
+    value = makers[name]
+    if isinstance(value.layer, Pool | LRN | Flatten | PadChannels | Parallel):
+        return all(_is_never_negative(read, makers) for read in value.reads)
+    return isinstance(value.layer, ReLU)
