@@ -14,6 +14,7 @@ constexpr int64_t LARGEST = 48 << 20;    // bytes of V and of the products when 
 
 constexpr float NORM = 45000, MOST = 32767;  // NORM^2 < 2^31, with room for the rounding of a million channels
 constexpr float TINY = 1e-30f;                // a tile whose largest number is below it counts as zeros
+constexpr float SMALL_SQUARE = 1e-20f, LARGE_SQUARE = 1e37f;  // between them a sum of squares is as exact as its terms
 
 // What does not change while a convolution runs. Sizes of memory are counted in units of four bytes.
 template <int M, class Stored> struct Tiling {
@@ -196,30 +197,43 @@ template <int M, class Stored> struct Winograd {
   // The tile's numbers as integers, and their unit: NaN if there is none.
   float scale(float *draft, float *v) const {
     const int64_t row = tiling.draft_row(), filled = (tiling.channels + LANES - 1) / LANES * LANES;
-    lanes most = {};
+    lanes most = {}, squares = {};  // of each lane the largest sum of a point: no point's own sum is above the sum of these
     for (int64_t point = 0; point < POINTS; point++) {
+      lanes own = {};
       if (filled < row) store(draft + point * row + filled, lanes{});
-      for (int64_t c = 0; c < filled; c += LANES) most = larger(most, magnitude(load(draft + point * row + c)));
+      for (int64_t c = 0; c < filled; c += LANES) {
+        const lanes value = load(draft + point * row + c);
+        most = larger(most, magnitude(value));
+        own += value * value;
+      }
+      squares = larger(squares, own);
     }
     const float size = any_nan(most) ? NAN : largest(most);
     const bool finite = size - size == 0, counts = finite && size > TINY;
-    const float share = counts ? 1 / size : 0;  // squares of numbers up to 1 neither overflow nor vanish
-    lanes squares = {};
-    for (int64_t point = 0; point < POINTS; point++) {
-      lanes own = {};
-      for (int64_t c = 0; c < filled; c += LANES) {
-        const lanes value = load(draft + point * row + c) * share;
-        own += value * value;
-      }
-      squares = larger(squares, own);  // of each lane the largest: no point's own sum is above the sum of these
-    }
-    const float unit = size * std::max(std::sqrt(sum(squares)) / NORM, 1 / MOST);
+    const float square = sum(squares);
+    const bool sums = square > SMALL_SQUARE && square < LARGE_SQUARE;  // no square has vanished or overflowed
+    const float norm = sums || !counts ? std::sqrt(square) : norm_of_shares(draft, size);
+    const float unit = std::max(norm / NORM, size / MOST);
     const float inverse = counts ? 1 / unit : 0;
     for (int64_t point = 0; point < POINTS; point++) {
       int16_t *to = reinterpret_cast<int16_t *>(v + point * tiling.v_plane);
       for (int64_t c = 0; c < row; c += LANES) store_nearest(to + c, finite ? load(draft + point * row + c) * inverse : lanes{});
     }
     return finite ? unit : NAN;
+  }
+
+  // The norm in units of the largest number: squares of numbers up to 1 neither overflow nor vanish.
+  __attribute__((noinline)) float norm_of_shares(const float *draft, float size) const {
+    lanes squares = {};
+    for (int64_t point = 0; point < POINTS; point++) {
+      lanes own = {};
+      for (int64_t c = 0; c < tiling.draft_row(); c += LANES) {
+        const lanes value = load(draft + point * tiling.draft_row() + c) * (1 / size);
+        own += value * value;
+      }
+      squares = larger(squares, own);
+    }
+    return size * std::sqrt(sum(squares));
   }
 
   const element *plane_of(int64_t panel, int64_t point) const {
