@@ -132,7 +132,7 @@ def _head(plan: Plan, n: int) -> int:
         if step.kernel == "product" or n * maps < CACHED:
             break
         first = step.layers[0] if step.layers else None
-        # Winograd's F(4x4) stores four times the weights of the 3x3 kernel.
+        # Winograd's tiles store three to four times the weights of the kernel.
         if isinstance(first, Conv) and maps < 4 * FLOAT * prod(first.kernel) * first.channels * step.reads[0].shape[0]:
             break
         head = number
@@ -298,7 +298,8 @@ class Part:
         if step.kernel != "convolution":
             return step.kernel
         if step.method != library.DIRECT:
-            return f"winograd F({step.method}x{step.method}, 3x3)"
+            size = self._convolutions[number].kernel[0]
+            return f"winograd F({step.method}x{step.method}, {size}x{size})"
         return "direct, int8" if self._convolutions[number].type == library.INT8 else "direct"
 
 

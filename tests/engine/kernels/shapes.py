@@ -46,18 +46,19 @@ def direct_convolutions(draw: st.DrawFn) -> Convolution:
 
 
 @st.composite
-def winograd_convolutions(draw: st.DrawFn, method: int, type: int) -> Convolution:
-    """3x3, stride 1, with a pool or an addition."""
-    padding = draw(st.tuples(*[st.integers(0, 2)] * 4))
+def winograd_convolutions(draw: st.DrawFn, method: int, type: int, kernel: tuple[int, int] = (3, 3)) -> Convolution:
+    """Square, stride 1, with a pool or an addition."""
+    padding, over = draw(st.tuples(*[st.integers(0, 2)] * 4)), kernel[0] - 1
     pool = draw(st.sampled_from([NO_POOL, POOL_FLOOR, POOL_CEIL]))
     least = 2 if pool == POOL_FLOOR else 1  # of the outputs, so that something is left
     return _few(
         Convolution(
             n=draw(st.integers(0, 3)),
-            h=draw(st.integers(max(least + 2 - padding[0] - padding[1], 1), 70)),
-            w=draw(st.integers(max(least + 2 - padding[2] - padding[3], 1), 70)),
+            h=draw(st.integers(max(least + over - padding[0] - padding[1], 1), 70)),
+            w=draw(st.integers(max(least + over - padding[2] - padding[3], 1), 70)),
             c=draw(channels),
             k=draw(channels),
+            kernel=kernel,
             padding=padding,
             method=method,
             type=type,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.engine.kernels.buffers import Buffer, Place, holding
 from tests.engine.kernels.convolutions import (
+    FIVES,
     FORMS,
     LARGEST,
     WINOGRAD,
@@ -39,8 +40,13 @@ from verydeep.engine.library import (
 )
 
 WORKSPACE_TOO_SMALL, BAD_SHAPE = 2, 3
-each_form = pytest.mark.parametrize(("method", "type"), FORMS)
-each_tile = pytest.mark.parametrize(("method", "type"), [form for form in FORMS if form[0] in WINOGRAD])
+
+WAYS = [
+    *({"method": method, "type": type} for method, type in FORMS),
+    *({"method": method, "type": type, "kernel": (5, 5), "padding": (2, 2, 2, 2)} for method, type in FIVES),
+]
+each_form = pytest.mark.parametrize("form", WAYS, ids=lambda form: "-".join(str(value) for value in form.values()))
+each_tile = pytest.mark.parametrize("form", [form for form in WAYS if form["method"] in WINOGRAD], ids=str)
 drawn = settings(deadline=None, max_examples=20)
 
 
@@ -81,8 +87,11 @@ def test_products_of_8_bits_are_the_same_to_the_bit_in_every_instruction_set(ker
 
 @pytest.mark.parametrize(
     "change",
-    [{"largest": 0.0}, {"largest": -1.0}, {"largest": np.inf}, {"largest": np.nan}, {"largest": 1e-39}]
-    + [{"c": 6, "k": 6, "groups": 2}, {"c": 1025, "kernel": (8, 8)}],
+    [
+        *({"largest": largest} for largest in (0.0, -1.0, np.inf, np.nan, 1e-39)),
+        {"c": 6, "k": 6, "groups": 2},
+        {"c": 1025, "kernel": (8, 8)},
+    ],
 )
 def test_what_products_of_8_bits_cannot_say_is_refused(kernels, change):
     case = replace(Convolution(1, 9, 9, 8, 8, type=INT8), **change)
@@ -104,8 +113,8 @@ def test_a_filter_of_8_bits_that_is_no_number_gives_none_and_the_others_are_righ
 @each_tile
 @drawn
 @given(data=st.data())
-def test_any_convolution_by_winograd_is_within_its_bound(kernels, method, type, data):
-    agree(kernels, data.draw(winograd_convolutions(method, type)))
+def test_any_convolution_by_winograd_is_within_its_bound(kernels, form, data):
+    agree(kernels, data.draw(winograd_convolutions(form["method"], form["type"], form.get("kernel", (3, 3)))))
 
 
 @each_form
@@ -113,13 +122,13 @@ def test_any_convolution_by_winograd_is_within_its_bound(kernels, method, type, 
     ("n", "h", "w", "c", "k"),
     [(1, 70, 70, 130, 130), (1, 14, 14, 512, 512), (1, 7, 7, 512, 130), (1, 112, 113, 3, 64), (9, 6, 5, 65, 33)],
 )
-def test_the_shapes_of_real_networks_are_within_their_bound(kernels, n, h, w, c, k, method, type):
-    agree(kernels, Convolution(n, h, w, c, k, method=method, type=type, relu=True, seed=1))
+def test_the_shapes_of_real_networks_are_within_their_bound(kernels, n, h, w, c, k, form):
+    agree(kernels, Convolution(n, h, w, c, k, **form, relu=True, seed=1))
 
 
-@pytest.mark.parametrize(("method", "type"), [(4, FLOAT32), (4, INT16)])
-def test_weights_too_large_to_stay_near_pass_by_once_and_the_result_is_right(kernels, method, type):
-    case = Convolution(1, 34, 34, 4096, 33, method=method, type=type, relu=True, seed=2)
+@pytest.mark.parametrize("form", [{"method": 4, "type": FLOAT32}, {"method": 4, "type": INT16}])
+def test_weights_too_large_to_stay_near_pass_by_once_and_the_result_is_right(kernels, form):
+    case = Convolution(1, 34, 34, 4096, 33, **form, relu=True, seed=2)
     agree(kernels, case)
     values = numbers(case)
     alone, three = (convolved(kernels, case, values, threads=threads) for threads in (1, 3))
@@ -134,8 +143,8 @@ def test_a_row_too_long_to_stay_near_is_right_too(kernels):
 
 
 @each_form
-def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, method, type):
-    case = Convolution(1, 20, 20, 96, 40, method=method, type=type, bias=False)
+def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, form):
+    case = Convolution(1, 20, 20, 96, 40, **form, bias=False)
     values = numbers(case)
     agree(kernels, case, Numbers(np.abs(values.x), np.abs(values.weights), None, None))
     agree(kernels, case, Numbers(np.abs(values.x) + 1, values.weights, None, None))
@@ -143,15 +152,15 @@ def test_terms_of_one_sign_and_terms_that_cancel_are_within_the_bound(kernels, m
 
 @each_form
 @pytest.mark.parametrize("size", [1e-42, 1e-38, 1e-30, 1e30])
-def test_tiny_denormal_and_huge_inputs_are_within_the_bound(kernels, method, type, size):
-    case = Convolution(2, 13, 11, 19, 21, method=method, type=type, bias=False, largest=max(LARGEST * size, 1e-29))
+def test_tiny_denormal_and_huge_inputs_are_within_the_bound(kernels, form, size):
+    case = Convolution(2, 13, 11, 19, 21, **form, bias=False, largest=max(LARGEST * size, 1e-29))
     values = numbers(case)
     values = Numbers((values.x * size).astype(np.float32), values.weights, None, None)
     y, largest = expected(case, values)
     steps = 19 * 9 * 100 * 2.0**-149  # denormals are a fixed distance apart, of which each product may lose one
-    if type == INT16:
+    if form["type"] == INT16:
         steps = 2.0**-123  # a tile of denormals has no unit
-    if type == INT8:
+    if form["type"] == INT8:
         steps = 1e-30  # nor have levels of less
     assert np.abs(convolved(kernels, case, values) - y).max() <= bound(case) * largest + steps
 
@@ -159,13 +168,11 @@ def test_tiny_denormal_and_huge_inputs_are_within_the_bound(kernels, method, typ
 @each_form
 @drawn
 @given(data=st.data(), relu=st.booleans(), pool=st.sampled_from([NO_POOL, POOL_FLOOR, POOL_CEIL]))
-def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_others(
-    kernels, method, type, relu, pool, data
-):
-    pool = pool if method in WINOGRAD else NO_POOL
+def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_others(kernels, form, relu, pool, data):
+    pool = pool if form["method"] in WINOGRAD else NO_POOL
     size = st.integers(2 if pool == POOL_FLOOR else 1, 20)  # so that something is left
     case = Convolution(data.draw(st.integers(1, 2)), data.draw(size), data.draw(size), data.draw(size), data.draw(size))
-    case = replace(case, method=method, type=type, relu=relu, pool=pool, seed=data.draw(st.integers(0, 999)))
+    case = replace(case, **form, relu=relu, pool=pool, seed=data.draw(st.integers(0, 999)))
     values = numbers(case)
     for value in data.draw(st.lists(st.sampled_from([np.inf, -np.inf, np.nan]), min_size=1, max_size=3)):
         values.x[tuple(data.draw(st.integers(0, side - 1)) for side in values.x.shape)] = value
@@ -174,7 +181,7 @@ def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_ot
     found, window = convolved(kernels, case, values), reached(case, values)
     ordinary = replace(values, x=np.where(np.isfinite(values.x), values.x, 0))
     assert np.abs(found[~window] - y[~window]).max(initial=0.0) <= bound(case) * expected(case, ordinary)[1]
-    if type == FLOAT32 and method not in WINOGRAD:  # a rounded weight may change an infinity with its sign
+    if (form["method"], form["type"]) == (0, FLOAT32):  # a rounded weight may change an infinity with its sign
         assert (np.isnan(found) == np.isnan(y)).all()
         assert (found[np.isinf(y)] == y[np.isinf(y)]).all()
         assert np.isfinite(found[np.isfinite(y)]).all()
@@ -183,15 +190,15 @@ def test_infinities_and_nans_reach_the_outputs_whose_window_holds_them_and_no_ot
 
 
 @each_form
-def test_a_batch_of_no_images_writes_nothing(kernels, method, type):
-    case = Convolution(0, 9, 9, 5, 7, method=method, type=type)
+def test_a_batch_of_no_images_writes_nothing(kernels, form):
+    case = Convolution(0, 9, 9, 5, 7, **form)
     assert convolved(kernels, case, numbers(case)).shape == (0, 9, 9, 7)
 
 
 @each_form
 @pytest.mark.parametrize(("n", "h", "w", "c", "k"), [(1, 40, 37, 24, 70), (3, 12, 14, 130, 67), (5, 3, 4, 300, 260)])
-def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_threads(kernels, n, h, w, c, k, method, type):
-    case = Convolution(n, h, w, c, k, method=method, type=type, relu=True, add=True)
+def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_threads(kernels, n, h, w, c, k, form):
+    case = Convolution(n, h, w, c, k, **form, relu=True, add=True)
     values = numbers(case)
     alone = convolved(kernels, case, values, threads=1)
     for threads in (2, 3, 8):
@@ -200,8 +207,8 @@ def test_the_result_is_the_same_to_the_bit_whatever_the_number_of_threads(kernel
 
 @each_form
 @pytest.mark.parametrize(("h", "w", "c", "k"), [(40, 37, 24, 70), (12, 14, 130, 67), (3, 4, 300, 260), (7, 7, 512, 96)])
-def test_an_image_gives_the_same_to_the_bit_in_every_place_of_every_batch(kernels, h, w, c, k, method, type):
-    case = Convolution(5, h, w, c, k, method=method, type=type, add=True)
+def test_an_image_gives_the_same_to_the_bit_in_every_place_of_every_batch(kernels, h, w, c, k, form):
+    case = Convolution(5, h, w, c, k, **form, add=True)
     values = numbers(case)
     together = convolved(kernels, case, values, threads=2)
     for i in range(case.n):
@@ -211,8 +218,8 @@ def test_an_image_gives_the_same_to_the_bit_in_every_place_of_every_batch(kernel
 
 @each_form
 @pytest.mark.parametrize("shift", [1, 2, 3])
-def test_the_result_is_the_same_to_the_bit_wherever_the_maps_lie(kernels, method, type, shift):
-    case = Convolution(2, 15, 9, 37, 43, method=method, type=type, add=True)
+def test_the_result_is_the_same_to_the_bit_wherever_the_maps_lie(kernels, form, shift):
+    case = Convolution(2, 15, 9, 37, 43, **form, add=True)
     values = numbers(case)
     other = replace(case, at=(Place(3, 5, shift), Place(7, 1, shift), Place(0, 9, shift)))
     assert convolved(kernels, other, values).tobytes() == convolved(kernels, case, values).tobytes()
@@ -220,9 +227,9 @@ def test_the_result_is_the_same_to_the_bit_wherever_the_maps_lie(kernels, method
 
 @pytest.mark.parametrize("pool", [POOL_FLOOR, POOL_CEIL])
 @each_tile
-def test_pooling_in_the_convolution_is_pooling_after_it(kernels, method, type, pool):
+def test_pooling_in_the_convolution_is_pooling_after_it(kernels, form, pool):
     for h, w in ((2, 2), (2, 3), (7, 9), (12, 6), (13, 24)):
-        case = Convolution(2, h, w, 9, 37, method=method, type=type, relu=True)
+        case = Convolution(2, h, w, 9, 37, **form, relu=True)
         before = convolved(kernels, case, numbers(case))
         pooled = convolved(kernels, replace(case, pool=pool), numbers(case))
         down, across = replace(case, pool=pool).pooled()
@@ -249,11 +256,11 @@ def called(kernels, case, *, change):
 
 
 @each_form
-def test_a_workspace_that_is_too_small_is_refused(kernels, method, type):
+def test_a_workspace_that_is_too_small_is_refused(kernels, form):
     def smaller(made):
         made.workspace_bytes -= 1
 
-    case = Convolution(1, 30, 30, 20, 70, method=method, type=type)
+    case = Convolution(1, 30, 30, 20, 70, **form)
     if kernels.vd_conv_workspace_bytes(ctypes.byref(arguments(case))) > 0:
         assert called(kernels, case, change=smaller) == WORKSPACE_TOO_SMALL
 
@@ -281,16 +288,24 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 @each_form
-def test_a_record_that_makes_no_sense_is_refused_and_nothing_is_written(kernels, method, type, change):
-    answer = called(kernels, Convolution(1, 9, 10, 4, 8, method=method, type=type), change=change)
+def test_a_record_that_makes_no_sense_is_refused_and_nothing_is_written(kernels, form, change):
+    answer = called(kernels, Convolution(1, 9, 10, 4, 8, **form), change=change)
     assert answer in (UNSUPPORTED, BAD_SHAPE)
 
 
 @pytest.mark.parametrize("method", WINOGRAD)
 @pytest.mark.parametrize(
-    "change", [{"kernel": (5, 5)}, {"kernel": (3, 1)}, {"stride": (2, 1)}, {"dilation": (1, 2)}, {"groups": 2}]
+    "change",
+    [
+        {"kernel": (7, 7)},
+        {"kernel": (3, 1)},
+        {"kernel": (5, 3)},
+        {"stride": (2, 1)},
+        {"dilation": (1, 2)},
+        {"groups": 2},
+    ],
 )
-def test_winograd_takes_nothing_but_3x3_of_stride_1_in_one_group(kernels, method, change):
+def test_winograd_takes_nothing_but_3x3_and_5x5_of_stride_1_in_one_group(kernels, method, change):
     case = replace(Convolution(1, 20, 20, 8, 8, method=method), **change)
     space = np.zeros(100_000, np.float32)
     record = ctypes.byref(arguments(case))
@@ -298,9 +313,18 @@ def test_winograd_takes_nothing_but_3x3_of_stride_1_in_one_group(kernels, method
     assert kernels.vd_conv(record) == UNSUPPORTED
 
 
-@pytest.mark.parametrize(("method", "type"), [(0, INT16), (6, BFLOAT16), (6, INT16), (4, INT8), (4, 4), (5, FLOAT32)])
-def test_a_form_that_there_is_not_is_refused(kernels, method, type):
-    record = ctypes.byref(arguments(Convolution(method=method, type=type)))
+@pytest.mark.parametrize(
+    ("method", "type", "kernel"),
+    [
+        *(
+            (method, type, 3)
+            for method, type in [(0, INT16), (6, BFLOAT16), (6, INT16), (4, INT8), (4, 4), (5, FLOAT32)]
+        ),
+        *((method, type, 5) for method, type in [(6, FLOAT32), (4, BFLOAT16), (4, INT16)]),
+    ],
+)
+def test_a_form_that_there_is_not_is_refused(kernels, method, type, kernel):
+    record = ctypes.byref(arguments(Convolution(method=method, type=type, kernel=(kernel, kernel))))
     space = np.zeros(10_000, np.float32)
     assert kernels.vd_conv_packed_bytes(4, 4, record) <= 0
     assert kernels.vd_conv_pack(space.ctypes.data, 4, 4, record, space.ctypes.data) == UNSUPPORTED
@@ -311,14 +335,15 @@ def test_a_form_that_there_is_not_is_refused(kernels, method, type):
 @given(case=st.one_of(direct_convolutions(), winograd_convolutions(0, FLOAT32), winograd_convolutions(0, BFLOAT16)))
 def test_the_fastest_method_is_one_that_takes_the_shape(kernels, case):
     method = kernels.vd_conv_method(ctypes.byref(arguments(case)))
-    type = INT16 if case.type == INT8 and method in WINOGRAD else case.type
-    assert (method, type) in FORMS
+    forms = FIVES if case.kernel == (5, 5) and method in WINOGRAD else FORMS
+    types = (INT16, FLOAT32) if case.type == INT8 and method in WINOGRAD else (case.type,)
+    type = next(type for type in types if (method, type) in forms)
     agree(kernels, replace(case, method=method, type=type, pool=case.pool if method in WINOGRAD else NO_POOL))
 
 
 @each_form
-def test_weights_are_packed_alike_in_whatever_order_they_lie(kernels, method, type):
-    case = Convolution(c=19, k=37, method=method, type=type)
+def test_weights_are_packed_alike_in_whatever_order_they_lie(kernels, form):
+    case = Convolution(c=19, k=37, **form)
     weights = numbers(case).weights
     wanted = packed(kernels, case, weights).values.tobytes()
     record = ctypes.byref(arguments(case))

@@ -1,15 +1,19 @@
 // A convolution by the method that its arguments name, and which method that should be.
 
-// F(6 x 6) needs the precision of 32 bits: its transforms multiply rounding errors a hundredfold.
+// Tiles of 8 x 8 inputs need the precision of 32 bits: their transforms multiply rounding errors a hundredfold.
 template <class Stored, class Body> inline int64_t with_tiles(const vd_conv_args &args, const Body &body) {
-  switch (args.method) {
-    case VD_F2: return body(static_cast<Winograd<2, Stored> *>(nullptr));
-    case VD_F4: return body(static_cast<Winograd<4, Stored> *>(nullptr));
-    case VD_F6:
-      if constexpr (std::is_same_v<Stored, Float32>) return body(static_cast<Winograd<6, Stored> *>(nullptr));
-      [[fallthrough]];
-    default: return -1;
+  constexpr bool exact = std::is_same_v<Stored, Float32>;
+  if (args.kernel[0] == 5) {
+    if (args.method == VD_F2) return body(static_cast<Winograd<2, 5, Stored> *>(nullptr));
+    if constexpr (exact)
+      if (args.method == VD_F4) return body(static_cast<Winograd<4, 5, Stored> *>(nullptr));
+    return -1;
   }
+  if (args.method == VD_F2) return body(static_cast<Winograd<2, 3, Stored> *>(nullptr));
+  if (args.method == VD_F4) return body(static_cast<Winograd<4, 3, Stored> *>(nullptr));
+  if constexpr (exact)
+    if (args.method == VD_F6) return body(static_cast<Winograd<6, 3, Stored> *>(nullptr));
+  return -1;
 }
 
 template <class Stored, class Body> inline int64_t with_method(const vd_conv_args &args, const Body &body) {
@@ -35,7 +39,7 @@ template <class Stored> inline int64_t packed_elements(const Direct<Stored> *, i
 }
 
 inline bool tileable(const vd_conv_args &args) {
-  return args.kernel[0] == 3 && args.kernel[1] == 3 && args.stride[0] == 1 && args.stride[1] == 1 &&
+  return args.kernel[0] == args.kernel[1] && (args.kernel[0] == 3 || args.kernel[0] == 5) && args.stride[0] == 1 && args.stride[1] == 1 &&
          args.dilation[0] == 1 && args.dilation[1] == 1 && args.groups == 1;
 }
 
@@ -92,10 +96,10 @@ inline void pack_with(const Direct<Stored> *, const float *weights, const int64_
                       const vd_conv_args &args, void *packed) {
   Direct<Stored>::pack(weights, strides, c, k, args, static_cast<typename Stored::element *>(packed));
 }
-template <int M, class Stored>
-inline void pack_with(const Winograd<M, Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
+template <int M, int R, class Stored>
+inline void pack_with(const Winograd<M, R, Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
                       const vd_conv_args &args, void *packed) {
-  Winograd<M, Stored>::pack(weights, strides, c, k, args.threads, static_cast<typename Stored::element *>(packed));
+  Winograd<M, R, Stored>::pack(weights, strides, c, k, args.threads, static_cast<typename Stored::element *>(packed));
 }
 
 inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, int64_t k, const vd_conv_args *args,
@@ -114,8 +118,8 @@ inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, in
 template <class Stored> inline int64_t workspace_of(const Direct<Stored> *, const vd_conv_args &args) {
   return Direct<Stored>(args).workspace_size();
 }
-template <int M, class Stored> inline int64_t workspace_of(const Winograd<M, Stored> *, const vd_conv_args &args) {
-  return Tiling<M, Stored>(args).workspace_size(std::max(args.threads, 1));
+template <int M, int R, class Stored> inline int64_t workspace_of(const Winograd<M, R, Stored> *, const vd_conv_args &args) {
+  return Tiling<M, R, Stored>(args).workspace_size(std::max(args.threads, 1));
 }
 
 inline int64_t conv_workspace_bytes(const vd_conv_args *args) {
@@ -154,8 +158,8 @@ inline double crowded(int64_t rows) {
   return (block + WIDE) / block;
 }
 
-template <int M, class Stored> inline double cost(const Winograd<M, Stored> *, const vd_conv_args &args) {
-  const Tiling<M, Stored> tiling(args);
+template <int M, int R, class Stored> inline double cost(const Winograd<M, R, Stored> *, const vd_conv_args &args) {
+  const Tiling<M, R, Stored> tiling(args);
   const double points = tiling.POINTS, c = double(args.x.c), k = double(tiling.panels * PANEL), tiles = double(tiling.count);
   const double products = 2 * tiles * points * c * k * crowded(std::min(tiling.tiles, tiling.count)) / Stored::TAKES;
   const double inputs = tiles * points * double(tiling.row * Stored::TAKES) * (Stored::SCALED ? PER_SCALED_INPUT : PER_INPUT);
@@ -176,27 +180,32 @@ template <class Stored> inline double cost(const Direct<Stored> *, const vd_conv
   return std::max(2 * pixels * window * k * crowded(together) / Stored::TAKES, bytes * PER_BYTE) + bytes * PER_ROOM + levels;
 }
 
-// The cheapest of the methods that this type of weights has. Integers are of 16 bits in tiles; direct they are of 8 where the largest
-// input is known, and otherwise float32 it is.
+// The cheapest of the methods that this type of weights has. Integers are of 16 bits in tiles, float32 where these have none; direct
+// they are of 8 where the largest input is known, and otherwise float32 it is.
 inline int conv_method(const vd_conv_args *args) {
   vd_conv_args candidate = *args;
   if (!is_kernel(*args) || !is_map(args->x) || !is_map(args->y)) return VD_DIRECT;
   int best = VD_DIRECT;
   double least = INFINITY;
-  for (int method : {VD_DIRECT, VD_F2, VD_F4, VD_F6}) {
-    candidate.method = method;
-    const bool integers = args->type == VD_INT16 || args->type == VD_INT8;
-    const int direct = args->type == VD_INT8 && has_levels(args->x.c, *args) ? VD_INT8 : VD_FLOAT32;
-    candidate.type = !integers ? args->type : method == VD_DIRECT ? direct : VD_INT16;
-    if (method != VD_DIRECT && !tileable(*args)) continue;
-    with_class(candidate, [&](auto *kind) -> int64_t {
+  const auto weigh = [&](int type) {
+    candidate.type = type;
+    return with_class(candidate, [&](auto *kind) -> int64_t {
       const double price = cost(static_cast<const std::remove_pointer_t<decltype(kind)> *>(nullptr), candidate);
       if (price < least) {
         least = price;
-        best = method;
+        best = candidate.method;
       }
       return 0;
     });
+  };
+  const bool integers = args->type == VD_INT16 || args->type == VD_INT8;
+  const bool levels = args->type == VD_INT8 && has_levels(args->x.c, *args);
+  for (int method : {VD_DIRECT, VD_F2, VD_F4, VD_F6}) {
+    candidate.method = method;
+    if (method == VD_DIRECT) weigh(!integers ? args->type : levels ? VD_INT8 : VD_FLOAT32);
+    else if (!tileable(*args)) break;
+    else if (!integers) weigh(args->type);
+    else if (weigh(VD_INT16) < 0) weigh(VD_FLOAT32);
   }
   return best;
 }

@@ -1,4 +1,4 @@
-// 3x3 convolutions of stride 1 by Winograd's tiles: transform the inputs, one matrix product for each point of the
+// 3x3 and 5x5 convolutions of stride 1 by Winograd's tiles: transform the inputs, one matrix product for each point of the
 // transform, transform the outputs back with bias, addition, ReLU and 2x2 pool on the way.
 //
 // V, the transformed inputs, is [point][tile][channels]; U, the weights, [panel][point][channels][PANEL]; the products are
@@ -17,8 +17,8 @@ constexpr float TINY = 1e-30f;                // a tile whose largest number is 
 constexpr float SMALL_SQUARE = 1e-20f, LARGE_SQUARE = 1e37f;  // between them a sum of squares is as exact as its terms
 
 // What does not change while a convolution runs. Sizes of memory are counted in units of four bytes.
-template <int M, class Stored> struct Tiling {
-  static constexpr int SIDE = Minimal<M>::SIDE, POINTS = SIDE * SIDE;
+template <int M, int R, class Stored> struct Tiling {
+  static constexpr int SIDE = M + R - 1, POINTS = SIDE * SIDE;
   int64_t height, width;         // of the output before pooling
   int64_t down, across, count;   // tiles of an image, of the batch
   int64_t channels, steps, row;  // of the input; of depth; a row of V
@@ -28,8 +28,8 @@ template <int M, class Stored> struct Tiling {
   int64_t v_plane, product_plane;  // from a point to the next
 
   explicit Tiling(const vd_conv_args &args) {
-    height = args.x.h + args.padding[0] + args.padding[1] - 2;
-    width = args.x.w + args.padding[2] + args.padding[3] - 2;
+    height = args.x.h + args.padding[0] + args.padding[1] - (R - 1);
+    width = args.x.w + args.padding[2] + args.padding[3] - (R - 1);
     down = (height + M - 1) / M;
     across = (width + M - 1) / M;
     count = args.x.n * down * across;
@@ -61,13 +61,13 @@ template <int M, class Stored> struct Tiling {
   }
 };
 
-template <int M, class Stored> struct Winograd {
-  static constexpr int SIDE = Minimal<M>::SIDE, POINTS = SIDE * SIDE;
+template <int M, int R, class Stored> struct Winograd {
+  static constexpr int SIDE = M + R - 1, POINTS = SIDE * SIDE;
   typedef typename Stored::element element;
   typedef typename Stored::Sums Sums;
 
   const vd_conv_args &args;
-  const Tiling<M, Stored> tiling;
+  const Tiling<M, R, Stored> tiling;
 
   explicit Winograd(const vd_conv_args &args) : args(args), tiling(args) {}
 
@@ -92,13 +92,13 @@ template <int M, class Stored> struct Winograd {
       const int column = static_cast<int>(index % WIDE) * LANES;
       exact_lanes u[SIDE][SIDE];
       const auto transform = [&](int64_t channel) {
-        exact_lanes g[3][3] = {};
+        exact_lanes g[R][R] = {};
         for (int64_t lane = 0; lane < outputs && channel < c; lane++) {
           const float *from = weights + (first + lane) * strides[0] + channel * strides[1];
-          for (int r = 0; r < 3; r++)
-            for (int s = 0; s < 3; s++) g[r][s][lane] = from[r * strides[2] + s * strides[3]];
+          for (int r = 0; r < R; r++)
+            for (int s = 0; s < R; s++) g[r][s][lane] = from[r * strides[2] + s * strides[3]];
         }
-        transform_filters<M>(g, u);
+        transform_filters<SIDE, R>(g, u);
       };
       exact_lanes unit = exact_lanes{} + 1.0;
       if (Stored::SCALED) {
@@ -165,14 +165,14 @@ template <int M, class Stored> struct Winograd {
           d[i] = from ? load_up_to(from + c, channels) : lanes{};
         }
       }
-      Minimal<M>::inputs(d, t);
+      Points<SIDE>::inputs(d, t);
 #pragma GCC unroll 8
       for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
     }
 #pragma GCC unroll 8
     for (int i = 0; i < SIDE; i++) {
       lanes t[SIDE];
-      Minimal<M>::inputs(half[i], t);
+      Points<SIDE>::inputs(half[i], t);
 #pragma GCC unroll 8
       for (int j = 0; j < SIDE; j++) store(v + (i * SIDE + j) * plane + c, t[j]);
     }
@@ -284,7 +284,7 @@ template <int M, class Stored> struct Winograd {
         lanes m[SIDE], t[M];
 #pragma GCC unroll 8
         for (int i = 0; i < SIDE; i++) m[i] = product(from + (i * SIDE + j) * tiling.product_plane);
-        Minimal<M>::outputs(m, t);
+        Points<SIDE>::template outputs<M>(m, t);
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) half[i][j] = t[i];
       }
@@ -292,7 +292,7 @@ template <int M, class Stored> struct Winograd {
       if (Stored::SCALED) unit = load(units(args.weights, tiling.channels, args.y.c) + k) * units_of_tiles[slot];
 #pragma GCC unroll 8
       for (int i = 0; i < M; i++) {
-        Minimal<M>::outputs(half[i], y[i]);
+        Points<SIDE>::template outputs<M>(half[i], y[i]);
 #pragma GCC unroll 8
         for (int j = 0; j < M; j++) {
           if (Stored::SCALED) y[i][j] *= unit;
@@ -310,13 +310,13 @@ template <int M, class Stored> struct Winograd {
     for (auto &row : y)
       for (auto &value : row) value = lanes{};
     for (int64_t c = 0; c < tiling.channels; c++) {
-      lanes g[3][3];
-      for (int r = 0; r < 3; r++)
-        for (int s = 0; s < 3; s++) g[r][s] = filter_tap(panel, c, w, r, s);
+      lanes g[R][R];
+      for (int r = 0; r < R; r++)
+        for (int s = 0; s < R; s++) g[r][s] = filter_tap(panel, c, w, r, s);
       for (int i = 0; i < M; i++)
         for (int j = 0; j < M; j++)
-          for (int r = 0; r < 3; r++)
-            for (int s = 0; s < 3; s++) {
+          for (int r = 0; r < R; r++)
+            for (int s = 0; s < R; s++) {
               const float *from =
                   pixel(at.image, at.top - args.padding[0] + i + r, at.left - args.padding[2] + j + s);
               if (from) y[i][j] += from[c] * g[r][s];
@@ -328,7 +328,7 @@ template <int M, class Stored> struct Winograd {
     lanes tap = {};
     for (int p = 0; p < SIDE; p++)
       for (int q = 0; q < SIDE; q++) {
-        const float factor = static_cast<float>(recover<M>(r, p) * recover<M>(s, q));
+        const float factor = static_cast<float>(recover<SIDE, R>(r, p) * recover<SIDE, R>(s, q));
         if (factor == 0) continue;
         const element *plane = plane_of(panel, p * SIDE + q);
         for (int lane = 0; lane < LANES; lane++)
