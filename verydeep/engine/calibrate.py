@@ -1,5 +1,6 @@
-"""What products of 8-bit integers must know of a network: how large the inputs of its convolutions are, seen on images."""
+"""What products of 8-bit integers must know of a network: how large the inputs of its convolutions are, on images."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,9 +41,8 @@ def calibrate(
             call of `Engine`.
         WeightsError: `weights` are not those of the network.
     """
-    batch = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
-    placed(batch, channels=network.input[0])
-    if not len(batch):
+    placed(images, channels=network.input[0])  # or refused
+    if not len(images):
         raise ConfigError(
             "there are no images to calibrate with",
             code="CALIBRATION-IMAGES",
@@ -50,28 +50,30 @@ def calibrate(
         )
     reads = _reads(network)
     engine, taps = Engine(network, weights, threads=threads), tuple(dict.fromkeys(reads.values()))
-    largest = dict.fromkeys(taps, 0.0)
-    for found in _maps(engine, batch, taps):
-        largest |= {tap: float(np.maximum(largest[tap], found[tap].max())) for tap in taps}
+    seen = dict.fromkeys(taps, torch.zeros(()))
+    for found in _maps(engine, images, taps):
+        seen = {tap: torch.maximum(largest, found[tap].max()) for tap, largest in seen.items()}  # a NaN stays
+    largest = {tap: float(number) for tap, number in seen.items()}
     for tap in taps:
-        if not np.isfinite(largest[tap]):
+        if not math.isfinite(largest[tap]):
             raise ConfigError(
                 f"these images make the output of {tap} infinite or NaN",
                 code="CALIBRATION-IMAGES",
                 hint="Preprocess them as those that the network was trained on, and check its weights.",
             )
     counts = {tap: torch.zeros(BINS) for tap in taps if largest[tap] > 0}
-    for found in _maps(engine, batch, tuple(counts)):
+    for found in _maps(engine, images, tuple(counts)):
         for tap, count in counts.items():
-            count += torch.histc(found[tap], BINS, min=0, max=largest[tap])
+            count.add_(torch.histc(found[tap], BINS, min=0, max=largest[tap]))
     ranges = {tap: largest[tap] * _best_share(count.numpy()) for tap, count in counts.items()}
     return {conv: ranges[tap] for conv, tap in reads.items() if tap in ranges}
 
 
-def _maps(engine: Engine, images: Tensor, taps: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+def _maps(engine: Engine, images: Images, taps: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
     """The outputs of layers, for some images after others."""
-    for part in images.split(AT_ONCE):
-        yield engine.features(part, taps)
+    for first in range(0, len(images), AT_ONCE):
+        found = engine.features(images[first : first + AT_ONCE], taps)
+        yield {tap: torch.as_tensor(map) for tap, map in found.items()}
 
 
 def _best_share(counts: npt.NDArray[Any]) -> float:

@@ -76,6 +76,7 @@ inline __m512i dpbusd_epi32(__m512i sums, __m512i a, __m512i b) {
 #define _mm512_cvtepi32_ps in_c::cvtepi32_ps
 #define _mm512_cvtepu16_epi32 in_c::cvtepu16_epi32
 #define _mm512_cvtepi8_epi32 in_c::cvtepi8_epi32
+#undef _mm512_slli_epi32
 #define _mm512_slli_epi32 in_c::slli_epi32
 #undef _mm512_cmp_ps_mask
 #define _mm512_cmp_ps_mask(a, b, unordered) in_c::cmp_unordered(a, b)

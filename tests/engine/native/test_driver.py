@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from verydeep.engine import compile as compile_file
 from verydeep.engine import library
 from verydeep.engine.compile import compile_kernels
 
@@ -74,6 +75,19 @@ def test_neon_is_right_on_an_emulated_processor(tmp_path, monkeypatch):
     kernels = compiled(tmp_path, monkeypatch, f"{ARM}-g++")
     program = driver(kernels, f"{ARM}-g++", folder=tmp_path)
     proves("qemu-aarch64", "-L", f"/usr/{ARM}", str(program), "4", "20", "without-fork")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "avx2" not in library.instruction_sets() or shutil.which("g++") is None,
+    reason="no processor with AVX2, or no g++, which computes long vectors in parts",
+)
+def test_avx512_is_right_whether_or_not_this_processor_has_it(tmp_path, monkeypatch):
+    in_c = ("-O1", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi", "-include", str(DRIVER.with_name("avx512_in_c.h")))
+    monkeypatch.setitem(compile_file.INSTRUCTION_SETS, "x86_64", {"avx512vnni": in_c})
+    monkeypatch.setenv("CXXFLAGS", "-D__builtin_cpu_supports(name)=1")
+    kernels = compiled(tmp_path, monkeypatch, "g++")
+    proves(str(driver(kernels, "g++", folder=tmp_path)), "5", "30")
 
 
 @pytest.mark.slow
