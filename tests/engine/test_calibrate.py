@@ -7,6 +7,7 @@ import torch
 import verydeep as vd
 from tests.engine.nets import error, images, net, weights
 from verydeep.backends.check import sample_weights
+from verydeep.engine import calibrate as calibrate_file
 from verydeep.errors import ConfigError
 from verydeep.spec import walk
 
@@ -34,26 +35,53 @@ def test_every_convolution_behind_a_relu_has_a_range_and_no_other():
     assert len(ranges_of("resnet18")) == 19  # all but the first: sums end in a ReLU
 
 
+def loss(inputs, largest):
+    """The squared error of levels up to `largest`."""
+    unit = largest / 255
+    return ((np.minimum(np.rint(inputs / unit), 255) * unit - inputs) ** 2).mean()
+
+
+def best_loss(inputs):
+    return min(loss(inputs, inputs.max() * share) for share in np.geomspace(0.01, 1, 100))
+
+
 def test_the_range_loses_least_of_what_the_images_give():
     batch = images((6, *net("vgg16").input), seed=2)
     ranges = vd.calibrate(net("vgg16"), weights("vgg16"), batch)
     for conv, tap in {"conv1_2": "relu1_1", "conv3_1": "pool2", "conv5_3": "relu5_2"}.items():
         inputs = vd.Engine(net("vgg16"), weights("vgg16")).features(batch, tap)[tap].astype(np.float64)
-
-        def loss(largest, inputs=inputs):
-            unit = largest / 255
-            return ((np.minimum(np.rint(inputs / unit), 255) * unit - inputs) ** 2).mean()
-
-        best = min(loss(inputs.max() * share) for share in np.linspace(0.2, 1, 81))
-        assert loss(ranges[conv]) <= 1.05 * best
+        assert loss(inputs, ranges[conv]) <= 1.05 * best_loss(inputs)
         assert ranges[conv] <= inputs.max()
 
 
-def test_images_may_be_a_tensor_and_one_at_a_time_gives_the_same():
+def test_images_may_be_a_tensor_and_one_at_a_time_gives_the_same(monkeypatch):
     batch = images((6, *net("vgg11").input), seed=2)
-    assert vd.calibrate(net("vgg11"), weights("vgg11"), torch.tensor(batch)) == vd.calibrate(
-        net("vgg11"), weights("vgg11"), batch, threads=1
+    together = vd.calibrate(net("vgg11"), weights("vgg11"), batch)
+    monkeypatch.setattr(calibrate_file, "AT_ONCE", 1)
+    assert vd.calibrate(net("vgg11"), weights("vgg11"), torch.tensor(batch), threads=1) == together
+
+
+def test_a_rare_giant_does_not_take_the_levels_of_all_the_others(small):
+    arrays, batch = sample_weights(small), images((1000, 3, 12, 10)).copy()
+    batch[0, :, 5, 5] *= 100
+    inputs = vd.Engine(small, arrays).features(batch, "relu1_1")["relu1_1"].astype(np.float64)
+    largest = vd.calibrate(small, arrays, batch)["conv2_1"]
+    assert loss(inputs, largest) <= 1.05 * best_loss(inputs)
+    assert largest < 0.8 * inputs.max()
+
+
+def test_only_convolutions_that_gain_by_it_compute_with_8_bits():
+    network = vd.Network(
+        "narrowing",
+        (3, 20, 20),
+        (
+            vd.Block("conv1", (vd.conv("conv1_1", 256, padding=1), vd.ReLU("relu1_1"))),
+            vd.Block("conv2", (vd.conv("wide", 256, kernel=1), vd.ReLU("relu2_1"), vd.conv("narrow", 1, kernel=1))),
+        ),
     )
+    ranges = {"wide": 3.0, "narrow": 3.0}
+    engine = vd.Engine(network, sample_weights(network), precision="int8", ranges=ranges)
+    assert [step.kernel for step in engine.describe((1, 3, 20, 20))][1:] == ["direct, int8", "direct"]
 
 
 def test_products_of_8_bits_are_those_of_the_nearest_integers(small):
@@ -112,11 +140,13 @@ def test_a_calibrated_engine_is_a_module_that_is_exported(tmp_path):
 @pytest.mark.parametrize(
     ("ranges", "said"),
     [
-        ({"conv2_1": 0.0}, "that of conv2_1 is 0.0, no positive number"),
+        ({"conv2_1": 0.0}, "that of conv2_1 is 0.0, no number from 1e-30 to 1e"),
         ({"conv2_1": float("nan")}, "that of conv2_1 is nan"),
         ({"conv2_1": float("inf")}, "that of conv2_1 is inf"),
-        ({"conv7_7": 1.0}, r"small has no convolution conv7_7. Give what verydeep.calibrate gives for it"),
-        ({"relu1_1": 1.0}, "small has no convolution relu1_1"),
+        ({"conv2_1": "1.5"}, "that of conv2_1 is '1.5'"),
+        ({"conv7_7": 1.0}, "no convolution conv7_7 that reads no negative numbers. Give what verydeep.calibrate gives"),
+        ({"relu1_1": 1.0}, "no convolution relu1_1"),
+        ({"conv1_1": 1.0}, "no convolution conv1_1 that reads no negative numbers"),
     ],
 )
 def test_ranges_of_something_else_are_refused(small, ranges, said):

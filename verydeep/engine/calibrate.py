@@ -12,13 +12,13 @@ from torch import Tensor
 from verydeep.engine.engine import Engine
 from verydeep.engine.images import Images, placed
 from verydeep.engine.library import LEVELS
-from verydeep.engine.values import IMAGES, Value, values
+from verydeep.engine.values import reads_without_negatives
 from verydeep.errors import ConfigError
-from verydeep.spec import LRN, Conv, Flatten, Network, PadChannels, Parallel, Pool, ReLU, walk
+from verydeep.spec import Network
 
 AT_ONCE = 4  # images whose inner maps are in memory together
-BINS = 2048  # of a map's histogram: eight for each level
-SHARES = np.linspace(0.25, 1, 151)  # of the largest number, that are tried as the largest level
+BINS = 2**15  # of a map's histogram: at the least of the shares still two for each level
+SHARES = np.geomspace(0.02, 1, 120)  # of the largest number, that are tried as the largest level
 
 
 def calibrate(
@@ -26,9 +26,9 @@ def calibrate(
 ) -> dict[str, float]:
     """The largest input that each convolution shall tell apart when it computes with 8-bit integers.
 
-    It is the one that makes the squared error of rounding to 256 levels and of cutting off least, over all numbers that
-    the images give. Only convolutions have one whose inputs cannot be negative, such as those behind a ReLU; the others
-    stay as they are. The result is plain numbers by layer, which can be kept as JSON.
+    It is the one, from a fiftieth of the largest number that the images give to that itself, with which rounding to 256
+    levels and cutting off make the least squared error. Only convolutions have one whose inputs cannot be negative,
+    such as those behind a ReLU; the others stay as they are. The result is plain numbers, which can be kept as JSON.
 
     Args:
         network: As for `Engine`.
@@ -37,8 +37,8 @@ def calibrate(
         threads: As for `Engine`.
 
     Raises:
-        ConfigError: code CALIBRATION-IMAGES, there are none, or they make a layer's inputs infinite or NaN; or as in a
-            call of `Engine`.
+        ConfigError: code CALIBRATION-IMAGES, there are none, or they make what such a convolution reads infinite or
+            NaN; or as in a call of `Engine`.
         WeightsError: `weights` are not those of the network.
     """
     placed(images, channels=network.input[0])  # or refused
@@ -48,7 +48,7 @@ def calibrate(
             code="CALIBRATION-IMAGES",
             hint="Give some dozens of the kind that will be classified.",
         )
-    reads = _reads(network)
+    reads = reads_without_negatives(network)
     engine, taps = Engine(network, weights, threads=threads), tuple(dict.fromkeys(reads.values()))
     seen = dict.fromkeys(taps, torch.zeros(()))
     for found in _maps(engine, images, taps):
@@ -61,8 +61,8 @@ def calibrate(
                 code="CALIBRATION-IMAGES",
                 hint="Preprocess them as those that the network was trained on, and check its weights.",
             )
-    counts = {tap: torch.zeros(BINS) for tap in taps if largest[tap] > 0}
-    for found in _maps(engine, images, tuple(counts)):
+    counts = {tap: torch.zeros(BINS, dtype=torch.float64) for tap in taps if largest[tap] > 0}
+    for found in _maps(engine, images, tuple(counts)) if counts else ():
         for tap, count in counts.items():
             count.add_(torch.histc(found[tap], BINS, min=0, max=largest[tap]))
     ranges = {tap: largest[tap] * _best_share(count.numpy()) for tap, count in counts.items()}
@@ -82,24 +82,3 @@ def _best_share(counts: npt.NDArray[Any]) -> float:
     units = SHARES[:, None] / LEVELS
     nearest = np.minimum(np.rint(centres / units), LEVELS) * units
     return float(SHARES[np.argmin((counts * (nearest - centres) ** 2).sum(1))])
-
-
-def _reads(network: Network) -> dict[str, str]:
-    """The layer that each convolution reads, where nothing that this layer gives can be negative."""
-    computed = values(network, [step.layer.name for step in walk(network)]).computed
-    makers = {value.name: value for value in computed}
-    return {
-        value.name: value.reads[0]
-        for value in computed
-        if isinstance(value.layer, Conv) and _is_never_negative(value.reads[0], makers)
-    }
-
-
-def _is_never_negative(name: str, makers: Mapping[str, Value]) -> bool:
-    """Whether a value has no negative numbers, whatever the images and the weights."""
-    if name == IMAGES:
-        return False
-    value = makers[name]
-    if isinstance(value.layer, Pool | LRN | Flatten | PadChannels | Parallel):
-        return all(_is_never_negative(read, makers) for read in value.reads)
-    return isinstance(value.layer, ReLU)

@@ -132,7 +132,7 @@ def _head(plan: Plan, n: int) -> int:
         if step.kernel == "product" or n * maps < CACHED:
             break
         first = step.layers[0] if step.layers else None
-        # Winograd's tiles store three to four times the weights of the kernel.
+        # Winograd's tiles store up to seven times the weights of the kernel; F(4x4, 3x3) four times.
         if isinstance(first, Conv) and maps < 4 * FLOAT * prod(first.kernel) * first.channels * step.reads[0].shape[0]:
             break
         head = number

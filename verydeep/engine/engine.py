@@ -1,11 +1,11 @@
 """The engine: a network for inference on a CPU, every layer in a compiled kernel where there is one."""
 
-import math
 import os
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Real
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar, final, get_args
 
@@ -19,9 +19,11 @@ from verydeep.engine import library
 from verydeep.engine.calls import FLOAT, Calls, Memory, convolution
 from verydeep.engine.forms import Forms, Precision, aligned
 from verydeep.engine.images import Images, Placed, placed
+from verydeep.engine.library import ConvArguments
 from verydeep.engine.module import as_module
-from verydeep.engine.place import MapShape
+from verydeep.engine.place import MapShape, as_map
 from verydeep.engine.plan import Plan, lower
+from verydeep.engine.values import reads_without_negatives
 from verydeep.errors import ConfigError
 from verydeep.rewrite.cut import resize
 from verydeep.spec import BatchNorm, Conv, Linear, Network, walk
@@ -36,6 +38,7 @@ CallsKey: TypeAlias = tuple[PlanKey, int, int]  # and how many images, and threa
 
 MOST_BYTES = 2**29  # of maps at once; a larger batch is computed in parts
 PRODUCTS = {"float32": library.FLOAT32, "bf16": library.INT16, "int8": library.INT8}  # of convolutions
+LEAST, MOST = 1e-30, 1e38  # of the ranges of 8-bit integers, whose units are float32
 MOST_PLANS = 32  # that are kept: sizes of images times choices of layers
 
 _making = Lock()  # held while a plan or a form is made; a forked child gets a new one, since nobody there would open it
@@ -90,13 +93,13 @@ class Engine:
                 linear layers in 8 bits, and both factors where `ranges` allow it and it is faster: a few 1e-2. Maps are
                 float32 always.
             ranges: For "int8", from `verydeep.calibrate`: the largest input of each convolution that may compute with
-                8-bit integers. Larger ones are cut off. None: no convolution does.
+                8-bit integers. What is larger is cut off. None: no convolution does.
             threads: That compute; None is as many as PyTorch uses.
 
         Raises:
             ConfigError: code ENGINE-UNAVAILABLE, the kernels cannot run here; OPTION-VALUE, there is no such precision
-                or number of threads, or `ranges` are no positive numbers of this network's convolutions or not for
-                "int8".
+                or number of threads, or `ranges` are not for "int8", or name what is no convolution or one that may
+                read negative numbers, or are no numbers from 1e-30 to 1e38.
             WeightsError: `weights` are not those of the network.
         """
         if precision not in get_args(Precision):
@@ -112,7 +115,11 @@ class Engine:
         names = [step.layer.name for step in walk(network)]
         self._layers, self._last = frozenset(names), names[-1]
         self._forms = Forms(
-            weights, normed=_normed(network), kernels=self._kernels, precision=precision, ranges=ranges or {}
+            weights,
+            normed=_normed(network),
+            kernels=self._kernels,
+            precision=precision,
+            ranges=self._ranges_that_gain(ranges or {}),
         )
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
         self._desks: deque[_Desk] = deque()
@@ -298,12 +305,21 @@ class Engine:
 
     def _method(self, layer: Conv, x: MapShape, y: MapShape) -> int:
         """The fastest for one image and one thread, so that neither the batch nor the threads decide the bits."""
-        arguments = convolution(layer, threads=1)
+        arguments = _arguments(layer, x, y)
         arguments.type = PRODUCTS[self._precision]
         arguments.largest = self._forms.largest(layer)
-        for map, (c, h, w) in ((arguments.x, x), (arguments.y, y)):
-            map.n, map.c, map.h, map.w, map.pixel = 1, c, h, w, c
         return self._kernels.vd_conv_method(arguments)
+
+    def _ranges_that_gain(self, ranges: Mapping[str, float]) -> dict[str, float]:
+        """Those of convolutions that products of 8 bits make faster, by the network's own size."""
+        found: dict[str, float] = {}
+        for step in walk(self._network):
+            if isinstance(step.layer, Conv) and step.layer.name in ranges:
+                arguments = _arguments(step.layer, as_map(step.before.shape), as_map(step.after.shape))
+                arguments.largest = ranges[step.layer.name]
+                if self._kernels.vd_conv_gains_by_bytes(arguments):
+                    found[step.layer.name] = ranges[step.layer.name]
+        return found
 
     @contextmanager
     def _desk(self) -> Iterator[_Desk]:
@@ -325,6 +341,14 @@ class Engine:
         return _recent(desk.calls, (key, n, threads))
 
 
+def _arguments(layer: Conv, x: MapShape, y: MapShape) -> ConvArguments:
+    """What methods are compared by: a convolution of one image by one thread."""
+    arguments = convolution(layer, threads=1)
+    for map, (c, h, w) in ((arguments.x, x), (arguments.y, y)):
+        map.n, map.c, map.h, map.w, map.pixel = 1, c, h, w, c
+    return arguments
+
+
 def _refuse_ranges(ranges: Mapping[str, float] | None, network: Network, *, precision: Precision) -> None:
     """ConfigError, code OPTION-VALUE, where `ranges` cannot be what `calibrate` gave for this network."""
     if ranges is None:
@@ -333,12 +357,12 @@ def _refuse_ranges(ranges: Mapping[str, float] | None, network: Network, *, prec
         raise ConfigError(
             f"ranges are for precision int8, not for {precision}", code="OPTION-VALUE", hint="Leave them out."
         )
-    convolutions = {step.layer.name for step in walk(network) if isinstance(step.layer, Conv)}
+    able = reads_without_negatives(network)
     for name, largest in ranges.items():
-        if name not in convolutions:
-            why = f"{network.name} has no convolution {name}"
-        elif not 0 < largest < math.inf:
-            why = f"that of {name} is {largest}, no positive number"
+        if name not in able:
+            why = f"{network.name} has no convolution {name} that reads no negative numbers"
+        elif not isinstance(largest, Real) or not LEAST < largest < MOST:
+            why = f"that of {name} is {largest!r}, no number from {LEAST} to {MOST}"
         else:
             continue
         raise ConfigError(

@@ -57,7 +57,7 @@ class Forms:
             normed: Layers that a batch norm may be folded into.
             kernels: The library.
             precision: What products are computed from. Winograd's are those of 16-bit integers in "bf16" and in "int8":
-                four times fewer, they cost less than 8-bit ones without the tiles.
+                F(4x4, 3x3) needs four times fewer, so that they cost less than 8-bit ones without the tiles.
             ranges: The largest input of convolutions that may compute with 8-bit integers, by layer.
         """
         self._arrays = dict(arrays)

@@ -19,8 +19,8 @@ INSTRUCTION_SETS = ("avx512vnni", "avx512", "avx2", "neon", "generic")
 
 OK, UNSUPPORTED = 0, 1  # what a kernel returns
 FLOAT32, BFLOAT16, INT16, INT8 = 0, 1, 2, 3  # how packed weights are stored
-LEVELS = 255  # of the inputs of a direct convolution of 8-bit integers, above 0
-DIRECT = 0  # a method of convolution; every other number m is Winograd's F(m x m, 3 x 3)
+LEVELS = 255  # above 0, of the inputs of a direct convolution of 8-bit integers; as in native/direct.h
+DIRECT = 0  # a method of convolution; every other number m is Winograd's, of m x m outputs
 NO_POOL, POOL_FLOOR, POOL_CEIL = 0, 1, 2
 MAXIMUM, MEAN = 0, 1
 
@@ -65,6 +65,7 @@ _FACE = {  # function: what it returns, what it takes
     "vd_use_isa": (c_int, (c_char_p,)),
     "vd_share_with": (None, (c_void_p,)),
     "vd_conv_method": (c_int, (_CONV,)),
+    "vd_conv_gains_by_bytes": (c_int, (_CONV,)),
     "vd_conv_packed_bytes": (c_int64, (c_int64, c_int64, _CONV)),
     "vd_conv_pack": (c_int, (c_void_p, c_int64, c_int64, _CONV, c_void_p)),
     "vd_conv_workspace_bytes": (c_int64, (_CONV,)),

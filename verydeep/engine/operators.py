@@ -60,7 +60,7 @@ def conv2d(
         padding: Zeros: top, bottom, left, right.
         dilation: Pixels.
         groups: Of channels.
-        method: 0 is the direct one, m is Winograd's F(m x m, 3 x 3).
+        method: 0 is the direct one, m is Winograd's of m x m outputs.
         form: As `form_name` has it.
         relu: Whether max(x, 0) follows.
         pool: "none", or the rounding of its output's size: "floor", "ceil".

@@ -82,3 +82,23 @@ def _sequence(
         computed.append(Value(layer, reads, shapes[layer.name]))
         given[layer.name] = end = layer.name
     return end
+
+
+def reads_without_negatives(network: Network) -> dict[str, str]:
+    """The convolutions that read nothing negative, whatever the images and the weights; each with what it reads."""
+    computed = values(network, [step.layer.name for step in walk(network)]).computed
+    makers = {value.name: value for value in computed}
+    return {
+        value.name: value.reads[0]
+        for value in computed
+        if isinstance(value.layer, Conv) and _is_never_negative(value.reads[0], makers)
+    }
+
+
+def _is_never_negative(name: str, makers: Mapping[str, Value]) -> bool:
+    if name == IMAGES:
+        return False
+    value = makers[name]
+    if isinstance(value.layer, Pool | LRN | Flatten | PadChannels | Parallel):
+        return all(_is_never_negative(read, makers) for read in value.reads)
+    return isinstance(value.layer, ReLU)

@@ -84,7 +84,7 @@ def test_neon_is_right_on_an_emulated_processor(tmp_path, monkeypatch):
 )
 def test_avx512_is_right_whether_or_not_this_processor_has_it(tmp_path, monkeypatch):
     in_c = ("-O1", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi", "-include", str(DRIVER.with_name("avx512_in_c.h")))
-    monkeypatch.setitem(compile_file.INSTRUCTION_SETS, "x86_64", {"avx512vnni": in_c})
+    monkeypatch.setitem(compile_file.INSTRUCTION_SETS, "x86_64", {"avx512vnni": in_c, "avx512": in_c})
     monkeypatch.setenv("CXXFLAGS", "-D__builtin_cpu_supports(name)=1")
     kernels = compiled(tmp_path, monkeypatch, "g++")
     proves(str(driver(kernels, "g++", folder=tmp_path)), "5", "30")

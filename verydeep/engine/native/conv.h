@@ -51,6 +51,12 @@ inline bool is_kernel(const vd_conv_args &args) {
   return args.groups >= 1 && args.threads >= 1;
 }
 
+// Whether products of bytes can compute the shape; the same for every instruction set, and so are the sums then.
+inline bool fits_bytes(int64_t c, const vd_conv_args &args) {
+  return (args.groups == 1 || c / args.groups % WHOLE == 0) &&
+         args.kernel[0] * args.kernel[1] * (c / args.groups) <= MOST_PRODUCTS;
+}
+
 inline int unfit(const vd_conv_args &args) {
   if (!is_kernel(args) || !is_map(args.x) || !is_map(args.y)) return VD_BAD_SHAPE;
   if (args.method != VD_DIRECT && !tileable(args)) return VD_UNSUPPORTED;
@@ -58,6 +64,7 @@ inline int unfit(const vd_conv_args &args) {
   if (args.add && args.pool != VD_NO_POOL) return VD_UNSUPPORTED;
   if (args.pool < VD_NO_POOL || args.pool > VD_POOL_CEIL) return VD_UNSUPPORTED;
   if (args.x.c % args.groups || args.y.c % args.groups || args.x.n != args.y.n) return VD_BAD_SHAPE;
+  if (args.type == VD_INT8 && !fits_bytes(args.x.c, args)) return VD_UNSUPPORTED;
   int64_t size[2] = {args.x.h, args.x.w};
   const int64_t result[2] = {args.y.h, args.y.w};
   for (int axis = 0; axis < 2; axis++) {
@@ -76,41 +83,39 @@ inline bool packable(int64_t c, int64_t k, const vd_conv_args &args) {
   return is_kernel(args) && c >= 1 && k >= 1 && c % args.groups == 0 && k % args.groups == 0;
 }
 
-// Whether the inputs of a direct convolution can be levels; the same for every instruction set, and so are its sums then.
-inline bool has_levels(int64_t c, const vd_conv_args &args) {
-  const bool counts = args.largest > TINY && args.largest - args.largest == 0;
-  return counts && (args.groups == 1 || c / args.groups % WHOLE == 0) &&
-         args.kernel[0] * args.kernel[1] * (c / args.groups) <= MOST_PRODUCTS;
-}
+// Whether inputs and weights are told apart by levels: with this number as the largest.
+inline bool has_levels(const vd_conv_args &args) { return args.largest > TINY && args.largest - args.largest == 0; }
 
 inline int64_t conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args) {
-  if (!packable(c, k, *args) || (args->type == VD_INT8 && !has_levels(c, *args))) return -1;
+  if (!packable(c, k, *args) || (args->method != VD_DIRECT && !tileable(*args))) return -1;
+  if (args->type == VD_INT8 && !(has_levels(*args) && fits_bytes(c, *args))) return -1;
   return with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
     return packed_elements(static_cast<const Class *>(nullptr), c, k, *args) * int64_t(sizeof(typename Class::element));
   });
 }
 
+// False where these weights have no such form.
 template <class Stored>
-inline void pack_with(const Direct<Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
+inline bool pack_with(const Direct<Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
                       const vd_conv_args &args, void *packed) {
-  Direct<Stored>::pack(weights, strides, c, k, args, static_cast<typename Stored::element *>(packed));
+  return Direct<Stored>::pack(weights, strides, c, k, args, static_cast<typename Stored::element *>(packed));
 }
 template <int M, int R, class Stored>
-inline void pack_with(const Winograd<M, R, Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
+inline bool pack_with(const Winograd<M, R, Stored> *, const float *weights, const int64_t strides[4], int64_t c, int64_t k,
                       const vd_conv_args &args, void *packed) {
   Winograd<M, R, Stored>::pack(weights, strides, c, k, args.threads, static_cast<typename Stored::element *>(packed));
+  return true;
 }
 
 inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, int64_t k, const vd_conv_args *args,
                      void *packed) {
   if (!packable(c, k, *args)) return VD_BAD_SHAPE;
   if (args->method != VD_DIRECT && !tileable(*args)) return VD_UNSUPPORTED;
-  if (args->type == VD_INT8 && !has_levels(c, *args)) return VD_UNSUPPORTED;
+  if (args->type == VD_INT8 && !(has_levels(*args) && fits_bytes(c, *args))) return VD_UNSUPPORTED;
   const int64_t done = with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
-    pack_with(static_cast<const Class *>(nullptr), weights, strides, c, k, *args, packed);
-    return VD_OK;
+    return pack_with(static_cast<const Class *>(nullptr), weights, strides, c, k, *args, packed) ? VD_OK : VD_UNSUPPORTED;
   });
   return done == VD_OK ? VD_OK : VD_UNSUPPORTED;
 }
@@ -143,8 +148,8 @@ inline int conv(const vd_conv_args *args) {
 }
 
 // Costs in operations of the register block: what a number costs on its way through the transforms, a byte of weights on its way
-// from memory (while products are computed) and for the room it takes, a byte that threads hand each other. Measured on AVX-512
-// and on AVX2; what matters is their ratio, which is alike elsewhere.
+// from memory (while products are computed) and for the room it takes, a byte that threads hand each other. What matters is
+// their ratio, measured on AVX-512 and on AVX2; narrower vectors are taken to be like the latter.
 #if VD_AVX512
 constexpr double PER_INPUT = 40, PER_OUTPUT = 25, PER_SCALED_INPUT = 80, PER_LEVEL = 20;
 #else
@@ -177,7 +182,8 @@ template <class Stored> inline double cost(const Direct<Stored> *, const vd_conv
   const int64_t together = direct.pointwise ? SEGMENT : direct.width;
   const double bytes = window * k * double(sizeof(typename Stored::element));
   const double levels = Stored::SCALED ? double(args.x.n * direct.frame_pixels() * args.x.c) * PER_LEVEL : 0;
-  return std::max(2 * pixels * window * k * crowded(together) / Stored::TAKES, bytes * PER_BYTE) + bytes * PER_ROOM + levels;
+  const double steps = taps * double(direct.group_steps);
+  return std::max(2 * pixels * steps * k * crowded(together), bytes * PER_BYTE) + bytes * PER_ROOM + levels;
 }
 
 // The cheapest of the methods that this type of weights has. Integers are of 16 bits in tiles, float32 where these have none; direct
@@ -199,7 +205,7 @@ inline int conv_method(const vd_conv_args *args) {
     });
   };
   const bool integers = args->type == VD_INT16 || args->type == VD_INT8;
-  const bool levels = args->type == VD_INT8 && has_levels(args->x.c, *args);
+  const bool levels = args->type == VD_INT8 && has_levels(*args) && fits_bytes(args->x.c, *args);
   for (int method : {VD_DIRECT, VD_F2, VD_F4, VD_F6}) {
     candidate.method = method;
     if (method == VD_DIRECT) weigh(!integers ? args->type : levels ? VD_INT8 : VD_FLOAT32);
@@ -208,4 +214,10 @@ inline int conv_method(const vd_conv_args *args) {
     else if (weigh(VD_INT16) < 0) weigh(VD_FLOAT32);
   }
   return best;
+}
+
+// Whether products of bytes gain more than the levels of their inputs cost.
+inline int conv_gains_by_bytes(const vd_conv_args *args) {
+  if (!is_kernel(*args) || !is_map(args->x) || !is_map(args->y) || !has_levels(*args) || !fits_bytes(args->x.c, *args)) return 0;
+  return cost(static_cast<const Direct<Int8> *>(nullptr), *args) < cost(static_cast<const Direct<Float32> *>(nullptr), *args);
 }

@@ -7,7 +7,7 @@
 constexpr int64_t FRAMED = 8 << 20;       // bytes of framed images at a time, unless one image is larger
 constexpr int64_t WEIGHTS_NEAR = 512 << 10;  // bytes of weights that stay near while row after row is computed
 constexpr int64_t SEGMENT = 8 * TALL;     // pixels of a row, where rows do not matter (1x1)
-constexpr float LEVELS = 255, WEIGHTS = 127;  // the largest integers of inputs and of weights
+constexpr float LEVELS = 255, MOST_WEIGHT = 127;  // the largest integers of inputs and of weights
 constexpr int64_t MOST_PRODUCTS = 65536;      // of LEVELS times WEIGHTS that a sum of 32 bits holds
 constexpr int WHOLE = 4;                      // channels of a group come in fours, or a group ends within a step of depth
 
@@ -19,7 +19,7 @@ template <class Stored> struct Direct {
   int64_t height, width;          // of the output
   int64_t group_c, group_k, panels;  // of one group
   int64_t group_steps;            // of depth, at one pixel
-  bool padded, framed, pointwise;
+  bool framed, pointwise;
   int64_t frame_h, frame_w, frame_pixel;  // of the images that are read: pixels, and inputs from one to the next
   int64_t images;                 // framed at a time
 
@@ -30,7 +30,7 @@ template <class Stored> struct Direct {
     group_k = args.y.c / args.groups;
     panels = (group_k + PANEL - 1) / PANEL;
     group_steps = steps(group_c);
-    padded = args.padding[0] || args.padding[1] || args.padding[2] || args.padding[3];
+    const bool padded = args.padding[0] || args.padding[1] || args.padding[2] || args.padding[3];
     framed = padded || Stored::SCALED;
     pointwise = !padded && args.kernel[0] == 1 && args.kernel[1] == 1 && args.stride[0] == 1 && args.stride[1] == 1;
     frame_h = args.x.h + args.padding[0] + args.padding[1];
@@ -70,10 +70,12 @@ template <class Stored> struct Direct {
                                      all_panels(k, args) * panel_elements(c, args));
   }
 
-  static void pack(const float *weights, const int64_t strides[4], int64_t c, int64_t k, const vd_conv_args &args,
+  // False where a unit would be no ordinary number.
+  static bool pack(const float *weights, const int64_t strides[4], int64_t c, int64_t k, const vd_conv_args &args,
                    element *packed) {
     const int64_t taps = args.kernel[0] * args.kernel[1], group_c = c / args.groups, group_k = k / args.groups;
     const int64_t panels = (group_k + PANEL - 1) / PANEL, row = steps(group_c) * Stored::TAKES;
+    int32_t out_of_range = 0;
     share(args.threads, args.groups * panels, [&](int64_t index, int) {
       const int64_t group = index / panels, panel = index % panels;
       for (int column = 0; column < PANEL; column++) {
@@ -92,9 +94,11 @@ template <class Stored> struct Direct {
               most = size > most || size != size ? size : most;  // a NaN stays
             }
           const bool finite = most - most == 0;
-          inverse = finite && most > TINY ? WEIGHTS / most : 0;
-          // No integer says infinity or NaN: the unit does.
-          units(packed, c, k, args)[index * PANEL + column] = finite ? most / WEIGHTS * (args.largest / LEVELS) : NAN;
+          const bool counts = finite && most > TINY;
+          inverse = counts ? MOST_WEIGHT / most : 0;
+          const float unit = counts ? most / MOST_WEIGHT * (args.largest / LEVELS) : 0;
+          if (counts && !std::isnormal(unit)) __atomic_store_n(&out_of_range, 1, __ATOMIC_RELAXED);
+          units(packed, c, k, args)[index * PANEL + column] = finite ? unit : NAN;  // no integer says infinity or NaN
         }
         for (int64_t tap = 0; tap < taps; tap++)
           for (int64_t channel = 0; channel < row; channel++) {
@@ -105,6 +109,7 @@ template <class Stored> struct Direct {
       }
     });
     if (Stored::SCALED) units(packed, c, k, args)[all_panels(k, args) * PANEL] = LEVELS / args.largest;
+    return !out_of_range;
   }
 
   void frame(int64_t first, int64_t count) const {
@@ -215,8 +220,8 @@ template <class Stored> struct Direct {
   }
 
   int run() const {
-    const int64_t all_panels = args.groups * panels;
-    const bool near = all_panels * panel_elements(args.x.c, args) * int64_t(sizeof(element)) <= WEIGHTS_NEAR;
+    const int64_t count_of_panels = args.groups * panels;
+    const bool near = count_of_panels * panel_elements(args.x.c, args) * int64_t(sizeof(element)) <= WEIGHTS_NEAR;
     for (int64_t done = 0; done < args.x.n; done += images) {
       const int64_t count = std::min(images, args.x.n - done);
       const Input *source;
@@ -242,11 +247,11 @@ template <class Stored> struct Direct {
       };
       if (near) {  // all panels of a row, then the next row
         share(args.threads, rows, [&](int64_t row, int) {
-          for (int64_t panel = 0; panel < all_panels; panel++) compute_row(row, panel);
+          for (int64_t panel = 0; panel < count_of_panels; panel++) compute_row(row, panel);
         });
       } else {  // all rows with a panel, then the next panel; in bands, so that no thread is left waiting
-        const int64_t bands = std::min(rows, std::max<int64_t>(1, 4 * args.threads / all_panels + 1));
-        share(args.threads, all_panels * bands, [&](int64_t index, int) {
+        const int64_t bands = std::min(rows, std::max<int64_t>(1, 4 * args.threads / count_of_panels + 1));
+        share(args.threads, count_of_panels * bands, [&](int64_t index, int) {
           const int64_t band = index % bands;
           for (int64_t row = rows * band / bands; row < rows * (band + 1) / bands; row++) compute_row(row, index / bands);
         });

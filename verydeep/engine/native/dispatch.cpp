@@ -77,6 +77,7 @@ int vd_use_isa(const char *name) {
 }
 
 int vd_conv_method(const vd_conv_args *args) { return table().conv_method(args); }
+int vd_conv_gains_by_bytes(const vd_conv_args *args) { return table().conv_gains_by_bytes(args); }
 int64_t vd_conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args) {
   return table().conv_packed_bytes(c, k, args);
 }

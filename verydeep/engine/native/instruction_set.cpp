@@ -50,6 +50,7 @@ extern "C" const vd_table *VD_JOIN(vd_table_, VD_ISA)(void) {
   using namespace VD_ISA;
   static const vd_table table = {
       conv_method,
+      conv_gains_by_bytes,
       conv_packed_bytes,
       conv_pack,
       conv_workspace_bytes,

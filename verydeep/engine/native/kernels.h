@@ -18,7 +18,7 @@ enum { VD_OK = 0, VD_UNSUPPORTED = 1, VD_WORKSPACE_TOO_SMALL = 2, VD_BAD_SHAPE =
  * VD_INT16, with Winograd only: inputs and weights of the transformed domain, with a unit for each tile and each output channel.
  * VD_INT8, of linear layers: the weights, with a unit for each row, and sums of float32. Of direct convolutions: weights of -127 to
  * 127 with a unit for each output channel, and inputs rounded to 0 .. 255 units, where 255 are `largest`: what is below 0 or above
- * that is cut off, and an infinity or a NaN makes the outputs that see it NaN. */
+ * that is cut off, and an infinity or a NaN makes the outputs that see its pixel NaN. */
 enum { VD_FLOAT32 = 0, VD_BFLOAT16 = 1, VD_INT16 = 2, VD_INT8 = 3 };
 enum { VD_DIRECT = 0, VD_F2 = 2, VD_F4 = 4, VD_F6 = 6 }; /* Winograd's F(m x m, r x r) computes m x m outputs at a time */
 enum { VD_NO_POOL = 0, VD_POOL_FLOOR = 1, VD_POOL_CEIL = 2 };
@@ -40,8 +40,8 @@ typedef struct {
   int64_t kernel[2], stride[2], dilation[2]; /* vertical, horizontal */
   int64_t padding[4];       /* zeros: top, bottom, left, right */
   int64_t groups;
-  int32_t method;           /* VD_DIRECT, VD_F2, VD_F4 or VD_F6; the latter three for 3x3, stride 1, dilation 1, one
-                             * group, the former three for 5x5 */
+  int32_t method;           /* VD_DIRECT; for stride 1, dilation 1 and one group VD_F2 and VD_F4 of 3x3, VD_F2 of 5x5, and
+                             * with VD_FLOAT32 only VD_F6 of 3x3, VD_F4 of 5x5 */
   int32_t type;             /* of the packed weights */
   int32_t relu;             /* 1: max(y, 0) */
   int32_t pool;             /* with Winograd only: the maximum of 2x2 windows, after the ReLU */
@@ -67,6 +67,8 @@ void vd_share_with(void (*parallel)(void (*)(void *), void *, unsigned, unsigned
  * not). With pooling asked for it may be VD_DIRECT all the same: then the pool is a step of its own. With VD_INT8 the weights of
  * the direct method are to be of this type, and those of Winograd's VD_INT16; with either, float32 where there is no such form. */
 int vd_conv_method(const vd_conv_args *args);
+/* Whether the direct method is faster with VD_INT8 than with VD_FLOAT32. */
+int vd_conv_gains_by_bytes(const vd_conv_args *args);
 /* Bytes that packed weights need: for c channels of x and k of y, all groups together. */
 int64_t vd_conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args);
 /* Rewrite weights (k, c / groups, kernel[0], kernel[1]) for args->method and args->type. */

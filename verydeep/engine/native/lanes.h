@@ -29,7 +29,7 @@ inline words load_words(const void *from) { return *static_cast<const loose_word
 
 #if VD_AVX2
 // Ones in the first `count` lanes.
-inline __m256i first(int64_t count) {
+inline __m256i mask_of(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 #endif
@@ -39,7 +39,7 @@ inline lanes load_some(const float *from, int64_t count) {
 #if VD_AVX512
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
 #elif VD_AVX2
-  return _mm256_maskload_ps(from, first(count));
+  return _mm256_maskload_ps(from, mask_of(count));
 #else
   lanes value = {};
   for (int64_t i = 0; i < count; i++) value[i] = from[i];
@@ -51,7 +51,7 @@ inline void store_some(float *to, lanes value, int64_t count) {
 #if VD_AVX512
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), value);
 #elif VD_AVX2
-  _mm256_maskstore_ps(to, first(count), value);
+  _mm256_maskstore_ps(to, mask_of(count), value);
 #else
   for (int64_t i = 0; i < count; i++) to[i] = value[i];
 #endif

@@ -80,8 +80,8 @@ template <class Stored> constexpr int64_t bytes_of_a_step() {
   return PANEL * Stored::TAKES * int64_t(sizeof(typename Stored::element));
 }
 
-// block[row] += sum over d of a[row * step + d] * panel[d], for ROWS rows and `depth` steps. Meanwhile the memory from `ahead` on,
-// `stride` bytes for each step, is called to the second cache.
+// block[row] += sum over d of a[row * step + d] * panel[d], for ROWS rows and `depth` steps. Meanwhile as much memory as a step
+// reads, from `ahead` on and `stride` bytes further at each step, is called to the second cache.
 template <class Stored, int ROWS>
 static inline __attribute__((always_inline)) void accumulate(typename Stored::Sums (&block)[ROWS][WIDE],
                                                              const typename Stored::Input *a, int64_t step,

@@ -6,6 +6,7 @@
 
 struct vd_table {
   int (*conv_method)(const vd_conv_args *);
+  int (*conv_gains_by_bytes)(const vd_conv_args *);
   int64_t (*conv_packed_bytes)(int64_t, int64_t, const vd_conv_args *);
   int (*conv_pack)(const float *, const int64_t *, int64_t, int64_t, const vd_conv_args *, void *);
   int64_t (*conv_workspace_bytes)(const vd_conv_args *);

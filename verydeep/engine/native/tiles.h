@@ -19,7 +19,7 @@ template <> struct Points<4> {
   }
   template <int M, class X> static inline void outputs(const X (&m)[4], X (&y)[M]) {
     y[0] = m[0] + m[1] + m[2];
-    if constexpr (M > 1) y[1] = m[1] - m[2];
+    y[1] = m[1] - m[2];
     y[M - 1] += m[3];
   }
 };
@@ -45,7 +45,7 @@ template <> struct Points<6> {
     constexpr float root = ROOT;
     const X even1 = m[1] + m[2], odd1 = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
     y[0] = m[0] + even1 + 0.5f * even2;
-    if constexpr (M > 1) y[1] = (root / 2) * (odd1 + odd2);
+    y[1] = (root / 2) * (odd1 + odd2);
     if constexpr (M > 2) y[2] = 0.5f * even1 + even2;
     if constexpr (M > 3) y[3] = (root / 4) * odd1 + root * odd2;
     y[M - 1] += m[5];
@@ -73,7 +73,7 @@ template <> struct Points<8> {
     const X even1 = m[1] + m[2], odd1 = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
     const X even3 = m[5] + m[6], odd3 = m[5] - m[6];
     y[0] = m[0] + even1 + even2 + even3;
-    if constexpr (M > 1) y[1] = odd1 + 2.0f * odd2 + 0.5f * odd3;
+    y[1] = odd1 + 2.0f * odd2 + 0.5f * odd3;
     if constexpr (M > 2) y[2] = even1 + 4.0f * even2 + 0.25f * even3;
     if constexpr (M > 3) y[3] = odd1 + 8.0f * odd2 + 0.125f * odd3;
     if constexpr (M > 4) y[4] = even1 + 16.0f * even2 + 0.0625f * even3;
@@ -105,7 +105,7 @@ template <int SIDE, int R> inline void transform_filters(const exact_lanes (&g)[
     }
 }
 
-// The way back: the filter is a combination of few of its transform's values, g = B u B^T. Points 0 and infinity give the outer
+// The way back: the filter is a combination of few of its transform's values, g = L u L^T. Points 0 and infinity give the outer
 // taps by themselves. Of a pair of points, half the difference holds the odd taps, half the sum the even ones: one pair tells the
 // only odd tap of three, two pairs tell both of five.
 template <int SIDE, int R> inline double recover(int tap, int point) {
