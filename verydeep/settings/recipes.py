@@ -66,7 +66,7 @@ def mnist() -> Config:
         pad=2,
         flip=False,
         val=0.05,
-        precision="bf16",
+        precision="auto",
     )
 
 
