@@ -144,9 +144,12 @@ def test_a_calibrated_engine_is_a_module_that_is_exported(tmp_path):
         ({"conv2_1": float("nan")}, "that of conv2_1 is nan"),
         ({"conv2_1": float("inf")}, "that of conv2_1 is inf"),
         ({"conv2_1": "1.5"}, "that of conv2_1 is '1.5'"),
-        ({"conv7_7": 1.0}, "no convolution conv7_7 that reads no negative numbers. Give what verydeep.calibrate gives"),
-        ({"relu1_1": 1.0}, "no convolution relu1_1"),
-        ({"conv1_1": 1.0}, "no convolution conv1_1 that reads no negative numbers"),
+        ({"conv2_1": True}, "that of conv2_1 is True"),
+        ({"conv2_l": 1.0}, "no convolution 'conv2_l' whose inputs cannot be negative.*conv2_1"),
+        ({"relu1_1": 1.0}, "no convolution 'relu1_1'"),
+        ({"conv1_1": 1.0}, "no convolution 'conv1_1' whose inputs cannot be negative"),
+        ([("conv2_1", 1.0)], "a mapping from layers to numbers, not list"),
+        ("ranges.json", "a mapping from layers to numbers, not str.*json.load"),
     ],
 )
 def test_ranges_of_something_else_are_refused(small, ranges, said):
@@ -164,11 +167,17 @@ def test_images_that_say_nothing_are_refused(small):
     arrays = sample_weights(small)
     with pytest.raises(ConfigError, match="there are no images to calibrate with") as none:
         vd.calibrate(small, arrays, np.zeros((0, 3, 12, 10), np.float32))
-    with pytest.raises(ConfigError, match="make the output of relu1_1 infinite or NaN") as odd:
+    with pytest.raises(ConfigError, match="the output of relu1_1 is infinite or NaN") as odd:
         vd.calibrate(small, arrays, np.full((2, 3, 12, 10), np.nan, np.float32))
     assert none.value.code == odd.value.code == "CALIBRATION-IMAGES"
     with pytest.raises(ConfigError, match="images are float32, not float64"):
         vd.calibrate(small, arrays, np.zeros((1, 3, 12, 10)))
+
+
+def test_numbers_too_small_for_levels_have_no_range(small):
+    arrays = sample_weights(small)
+    tiny = {name: array * np.float32(1e-34) if "conv1_1" in name else array for name, array in arrays.items()}
+    assert vd.calibrate(small, tiny, images((2, 3, 12, 10))) == {}
 
 
 def test_a_layer_that_sees_only_zeros_has_no_range(small):

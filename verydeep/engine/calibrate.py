@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from verydeep.engine.engine import Engine
+from verydeep.engine.engine import LEAST, MOST, Engine
 from verydeep.engine.images import Images, placed
 from verydeep.engine.library import LEVELS
 from verydeep.engine.values import reads_without_negatives
@@ -50,30 +48,30 @@ def calibrate(
         )
     reads = reads_without_negatives(network)
     engine, taps = Engine(network, weights, threads=threads), tuple(dict.fromkeys(reads.values()))
-    seen = dict.fromkeys(taps, torch.zeros(()))
+    largest = dict.fromkeys(taps, 0.0)
     for found in _maps(engine, images, taps):
-        seen = {tap: torch.maximum(largest, found[tap].max()) for tap, largest in seen.items()}  # a NaN stays
-    largest = {tap: float(number) for tap, number in seen.items()}
+        largest = {tap: float(np.maximum(largest[tap], found[tap].max())) for tap in taps}  # a NaN stays
     for tap in taps:
         if not math.isfinite(largest[tap]):
             raise ConfigError(
-                f"these images make the output of {tap} infinite or NaN",
+                f"with these images the output of {tap} is infinite or NaN",
                 code="CALIBRATION-IMAGES",
                 hint="Preprocess them as those that the network was trained on, and check its weights.",
             )
-    counts = {tap: torch.zeros(BINS, dtype=torch.float64) for tap in taps if largest[tap] > 0}
+    counts = {tap: np.zeros(BINS, np.int64) for tap in taps if largest[tap] > 0}
     for found in _maps(engine, images, tuple(counts)) if counts else ():
-        for tap, count in counts.items():
-            count.add_(torch.histc(found[tap], BINS, min=0, max=largest[tap]))
-    ranges = {tap: largest[tap] * _best_share(count.numpy()) for tap, count in counts.items()}
-    return {conv: ranges[tap] for conv, tap in reads.items() if tap in ranges}
+        for tap in counts:
+            places = np.minimum(found[tap] * (BINS / largest[tap]), BINS - 1).astype(np.int32)
+            counts[tap] += np.bincount(places, minlength=BINS)
+    ranges = {tap: largest[tap] * _best_share(count) for tap, count in counts.items()}
+    return {conv: ranges[tap] for conv, tap in reads.items() if tap in ranges and LEAST <= ranges[tap] <= MOST}
 
 
-def _maps(engine: Engine, images: Images, taps: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """The outputs of layers, for some images after others."""
+def _maps(engine: Engine, images: Images, taps: tuple[str, ...]) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+    """The numbers that layers give, as they lie in memory, for some images after others."""
     for first in range(0, len(images), AT_ONCE):
         found = engine.features(images[first : first + AT_ONCE], taps)
-        yield {tap: torch.as_tensor(map) for tap, map in found.items()}
+        yield {tap: np.ravel(np.asarray(map), order="K") for tap, map in found.items()}
 
 
 def _best_share(counts: npt.NDArray[Any]) -> float:

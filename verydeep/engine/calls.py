@@ -25,6 +25,7 @@ from verydeep.spec import LRN, Conv, Linear, Pool
 Call: TypeAlias = Callable[[], int]
 
 PYTORCH = "pytorch"  # the kernel of a step that ours do not take
+TYPES = {library.BFLOAT16: ", bf16", library.INT16: ", int16", library.INT8: ", int8"}  # behind a kernel's name
 FLOAT = 4  # bytes
 CACHED = 16 * 2**20  # bytes of maps that a processor's last cache holds beside the weights
 
@@ -149,6 +150,7 @@ class Part:
         self._n, self._kernels, self._forms, self._threads = count, kernels, forms, threads
         self._places: list[_Place] = []
         self._convolutions: dict[int, ConvArguments] = {}  # by step
+        self._types: dict[int, int] = {}  # of stored weights, by step
         self._forms_in_use: list[Form] = []
         self._bases: list[int] = []
         self._notes = 0
@@ -195,7 +197,7 @@ class Part:
             case "convolution":
                 return self._convolution(number, step)
             case "product":
-                return self._product(step)
+                return self._product(number, step)
             case "pool":
                 return self._pool(step)
             case "affine":
@@ -241,12 +243,14 @@ class Part:
         if arguments.workspace_bytes < 0:
             return None
         self._convolutions[number] = arguments
+        self._types[number] = form.type
         return partial(self._kernels.vd_conv, arguments)
 
-    def _product(self, step: Step) -> Call:
+    def _product(self, number: int, step: Step) -> Call:
         layer = step.layers[0]
         assert isinstance(layer, Conv | Linear)
         form = self._forms.rows(layer, step.norm, threads=self._threads)
+        self._types[number] = form.type
         x, y = self._pointer(step.reads[0]), self._pointer(step.writes)
         bias = _address(self._forms.bias(layer, step.norm))
         inputs, outputs = step.reads[0].shape[0], step.writes.shape[0]
@@ -295,12 +299,14 @@ class Part:
         return torch.from_numpy(_array(view, self._bases[view.buffer], self._n))
 
     def _name(self, number: int, step: Step) -> str:
+        """The kernel of a step, and how its weights are stored if not in float32."""
+        type = TYPES.get(self._types.get(number, library.FLOAT32), "")
         if step.kernel != "convolution":
-            return step.kernel
-        if step.method != library.DIRECT:
-            size = self._convolutions[number].kernel[0]
-            return f"winograd F({step.method}x{step.method}, {size}x{size})"
-        return "direct, int8" if self._convolutions[number].type == library.INT8 else "direct"
+            return f"{step.kernel}{type}"
+        if step.method == library.DIRECT:
+            return f"direct{type}"
+        size = self._convolutions[number].kernel[0]
+        return f"winograd F({step.method}x{step.method}, {size}x{size}){type}"
 
 
 def convolution(layer: Conv, *, threads: int) -> ConvArguments:

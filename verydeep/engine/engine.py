@@ -24,7 +24,7 @@ from verydeep.engine.module import as_module
 from verydeep.engine.place import MapShape, as_map
 from verydeep.engine.plan import Plan, lower
 from verydeep.engine.values import reads_without_negatives
-from verydeep.errors import ConfigError
+from verydeep.errors import ConfigError, choices
 from verydeep.rewrite.cut import resize
 from verydeep.spec import BatchNorm, Conv, Linear, Network, walk
 from verydeep.weights.fit import refuse_misfit, shapes
@@ -196,19 +196,20 @@ class Engine:
         found = self._run(batch, self._taps(named)) if named else {}
         return found if isinstance(images, Tensor) else {name: tensor.numpy() for name, tensor in found.items()}
 
-    def describe(self, shape: tuple[int, ...], layers: str | Iterable[str] = ()) -> list[StepReport]:
+    def describe(self, shape: tuple[int, ...] | None = None, layers: str | Iterable[str] = ()) -> list[StepReport]:
         """The steps for images of a shape (n, channels, height, width), each with its kernel.
 
         One image of zeros is computed, so that it is known which steps fall back to PyTorch.
 
         Args:
-            shape: Of the images.
+            shape: Of the images; None is one image of the network's own size.
             layers: That are tapped; () is the last.
 
         Raises:
             ConfigError: as in a call.
             SpecError: as in a call.
         """
+        shape = (1, *self._network.input) if shape is None else shape
         blank = placed(np.zeros((1, *shape[1:]), np.float32), channels=self._network.input[0])
         key = self._key(blank, self._taps(layers))
         self._run(blank, key[1])
@@ -357,19 +358,26 @@ def _refuse_ranges(ranges: Mapping[str, float] | None, network: Network, *, prec
         raise ConfigError(
             f"ranges are for precision int8, not for {precision}", code="OPTION-VALUE", hint="Leave them out."
         )
+    if not isinstance(ranges, Mapping):
+        raise ConfigError(
+            f"ranges are a mapping from layers to numbers, not {type(ranges).__name__}",
+            code="OPTION-VALUE",
+            hint="Give what verydeep.calibrate gave; json.load reads it from a file.",
+        )
     able = reads_without_negatives(network)
     for name, largest in ranges.items():
         if name not in able:
-            why = f"{network.name} has no convolution {name} that reads no negative numbers"
-        elif not isinstance(largest, Real) or not LEAST < largest < MOST:
-            why = f"that of {name} is {largest!r}, no number from {LEAST} to {MOST}"
-        else:
-            continue
-        raise ConfigError(
-            f"these ranges are not of this network: {why}",
-            code="OPTION-VALUE",
-            hint="Give what verydeep.calibrate gives for it.",
-        )
+            raise ConfigError(
+                f"ranges: {network.name} has no convolution {name!r} whose inputs cannot be negative",
+                code="OPTION-VALUE",
+                hint=choices(str(name), able),
+            )
+        if isinstance(largest, bool) or not isinstance(largest, Real) or not LEAST <= largest <= MOST:
+            raise ConfigError(
+                f"ranges: that of {name} is {largest!r}, no number from {LEAST} to {MOST}",
+                code="OPTION-VALUE",
+                hint="Give what verydeep.calibrate gives for this network.",
+            )
 
 
 def _normed(network: Network) -> frozenset[str]:

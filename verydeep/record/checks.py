@@ -186,7 +186,7 @@ def _kernels() -> Finding:
 def _bf16() -> Finding:
     if cuda_devices() or {"avx512_bf16", "amx_bf16"} & set(cpu_flags()):
         return Finding("bf16", "ok", "the hardware multiplies bf16: --precision bf16 is worth a try")
-    return Finding("bf16", "ok", "not in this hardware: --precision float32 is as fast")
+    return Finding("bf16", "ok", "not in this hardware: train in float32 (the engine's bf16 needs none)")
 
 
 def _gpu() -> Finding:
