@@ -12,4 +12,4 @@ def test_a_few_images_of_32_pixels_are_enough_to_be_better_than_chance(shared_da
     few = ("--size", "32", "--epochs", "1", "--images", "512", "--batch", "64")
     printed = process.run(SCRIPT, "--data-root", shared_data, *few)
     (reached,) = re.findall(r"val_accuracy: ([0-9.]+)", printed)
-    assert float(reached) > 0.2  # chance is 0.1; 0.24 was seen where its threads added in another order
+    assert float(reached) > 0.25  # chance is 0.1

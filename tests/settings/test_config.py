@@ -60,7 +60,7 @@ def test_a_zero_stands_for_no_hidden_layer():
     assert checked({"fc": (0,)}).fc == ()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first draw makes the tables of all letters
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw makes the tables of all letters
 @given(st.dictionaries(st.sampled_from(sorted(Config.model_fields)), st.one_of(st.none(), st.integers(), st.text())))
 def test_any_value_of_any_option_gives_a_record_or_one_clear_error(values):
     try:

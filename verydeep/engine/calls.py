@@ -25,7 +25,6 @@ from verydeep.spec import LRN, Conv, Linear, Pool
 Call: TypeAlias = Callable[[], int]
 
 PYTORCH = "pytorch"  # the kernel of a step that ours do not take
-TYPES = {library.BFLOAT16: ", bf16", library.INT16: ", int16", library.INT8: ", int8"}  # behind a kernel's name
 FLOAT = 4  # bytes
 CACHED = 16 * 2**20  # bytes of maps that a processor's last cache holds beside the weights
 
@@ -149,13 +148,12 @@ class Part:
         self.steps = steps
         self._n, self._kernels, self._forms, self._threads = count, kernels, forms, threads
         self._places: list[_Place] = []
-        self._convolutions: dict[int, ConvArguments] = {}  # by step
-        self._types: dict[int, int] = {}  # of stored weights, by step
-        self._forms_in_use: list[Form] = []
+        self._convolutions: list[ConvArguments] = []
+        self._forms_in_use: dict[int, Form] = {}  # by step
         self._bases: list[int] = []
         self._notes = 0
         self._calls = [self._call(number, step) for number, step in enumerate(steps)]
-        self.note_bytes = max((convolution.workspace_bytes for convolution in self._convolutions.values()), default=0)
+        self.note_bytes = max((convolution.workspace_bytes for convolution in self._convolutions), default=0)
 
     def kernels(self) -> list[str]:
         """What computes each step, as far as it is known before the first run."""
@@ -186,7 +184,7 @@ class Part:
                 place.point(bases)
         if notes != self._notes:
             self._notes = 0
-            for convolution in self._convolutions.values():
+            for convolution in self._convolutions:
                 convolution.workspace = notes
         self._bases, self._notes = bases, notes
 
@@ -236,21 +234,20 @@ class Part:
         form = self._forms.packed(layer, step.norm, arguments)
         if form is None:
             return None
-        self._forms_in_use.append(form)
+        self._forms_in_use[number] = form
         arguments.weights = form.address
         arguments.bias = _address(self._forms.bias(layer, step.norm))
         arguments.workspace_bytes = self._kernels.vd_conv_workspace_bytes(ctypes.byref(arguments))
         if arguments.workspace_bytes < 0:
             return None
-        self._convolutions[number] = arguments
-        self._types[number] = form.type
+        self._convolutions.append(arguments)
         return partial(self._kernels.vd_conv, arguments)
 
     def _product(self, number: int, step: Step) -> Call:
         layer = step.layers[0]
         assert isinstance(layer, Conv | Linear)
         form = self._forms.rows(layer, step.norm, threads=self._threads)
-        self._types[number] = form.type
+        self._forms_in_use[number] = form
         x, y = self._pointer(step.reads[0]), self._pointer(step.writes)
         bias = _address(self._forms.bias(layer, step.norm))
         inputs, outputs = step.reads[0].shape[0], step.writes.shape[0]
@@ -300,13 +297,14 @@ class Part:
 
     def _name(self, number: int, step: Step) -> str:
         """The kernel of a step, and how its weights are stored if not in float32."""
-        type = TYPES.get(self._types.get(number, library.FLOAT32), "")
+        form, layer = self._forms_in_use.get(number), step.layers[0] if step.layers else None
+        stored = "" if form is None or form.type == library.FLOAT32 else f", {library.TYPE_NAMES[form.type]}"
         if step.kernel != "convolution":
-            return f"{step.kernel}{type}"
+            return f"{step.kernel}{stored}"
         if step.method == library.DIRECT:
-            return f"direct{type}"
-        size = self._convolutions[number].kernel[0]
-        return f"winograd F({step.method}x{step.method}, {size}x{size}){type}"
+            return f"direct{stored}"
+        assert isinstance(layer, Conv)
+        return f"winograd F({step.method}x{step.method}, {layer.kernel[0]}x{layer.kernel[1]}){stored}"
 
 
 def convolution(layer: Conv, *, threads: int) -> ConvArguments:

@@ -19,6 +19,7 @@ INSTRUCTION_SETS = ("avx512vnni", "avx512", "avx2", "neon", "generic")
 
 OK, UNSUPPORTED = 0, 1  # what a kernel returns
 FLOAT32, BFLOAT16, INT16, INT8 = 0, 1, 2, 3  # how packed weights are stored
+TYPE_NAMES = {FLOAT32: "float32", BFLOAT16: "bf16", INT16: "int16", INT8: "int8"}
 LEVELS = 255  # above 0, of the inputs of a direct convolution of 8-bit integers; as in native/direct.h
 DIRECT = 0  # a method of convolution; every other number m is Winograd's, of m x m outputs
 NO_POOL, POOL_FLOOR, POOL_CEIL = 0, 1, 2

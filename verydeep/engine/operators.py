@@ -19,7 +19,7 @@ from verydeep.engine.tensors import fill, map_of, notes_of
 from verydeep.errors import ConfigError, VerydeepError
 from verydeep.spec import LRN, Conv, Pool, Signal
 
-TYPES = {"float32": library.FLOAT32, "bf16": library.BFLOAT16, "int16": library.INT16, "int8": library.INT8}
+TYPES = {name: type for type, name in library.TYPE_NAMES.items()}
 ROWS = {torch.float32: library.FLOAT32, torch.bfloat16: library.BFLOAT16, torch.int8: library.INT8}
 POOLS = {"none": library.NO_POOL, "floor": library.POOL_FLOOR, "ceil": library.POOL_CEIL}
 MAPS = ("n", "channels", "height", "width")
@@ -27,7 +27,7 @@ MAPS = ("n", "channels", "height", "width")
 
 def form_name(type: int) -> str:
     """How the weights are packed that the instruction set which runs now reads: ``avx512 float32``."""
-    return f"{library.active()} {next(name for name, number in TYPES.items() if number == type)}"
+    return f"{library.active()} {library.TYPE_NAMES[type]}"
 
 
 @torch.library.custom_op("verydeep::conv2d", mutates_args=(), device_types="cpu")

@@ -25,7 +25,7 @@ def direct_convolutions(draw: st.DrawFn) -> Convolution:
     reach = [(kernel[i] - 1) * dilation[i] + 1 for i in (0, 1)]
     least = [max(reach[i] - padding[2 * i] - padding[2 * i + 1], 1) for i in (0, 1)]
     groups, type = draw(st.sampled_from([1, 1, 1, 2, 3, 8])), draw(st.sampled_from([FLOAT32, FLOAT32, BFLOAT16, INT8]))
-    whole = groups * (4 if type == INT8 and groups > 1 else 1)
+    whole = _whole(groups, type)
     return _few(
         Convolution(
             n=draw(st.integers(0, 3)),
@@ -78,12 +78,17 @@ def _rest(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
+def _whole(groups: int, type: int) -> int:
+    """What the channels that are read are a multiple of."""
+    return groups * (4 if type == INT8 and groups > 1 else 1)
+
+
 def _few(case: Convolution) -> Convolution:
     """With fewer channels of each group where there would be too many products."""
     while case.macs() > MOST:
         case = replace(case, k=max(case.k // 2 // case.groups, 1) * case.groups)
         if case.k == case.groups:
-            whole = case.groups * (4 if case.type == INT8 and case.groups > 1 else 1)
+            whole = _whole(case.groups, case.type)
             case = replace(case, c=max(case.c // 2 // whole, 1) * whole)
     return case
 
