@@ -31,7 +31,7 @@ from verydeep.spec import (
 
 if TYPE_CHECKING:
     from verydeep.api import evaluate, predict, push, resume, train
-    from verydeep.backends.catalog import build, features, get_weights, set_weights
+    from verydeep.backends.catalog import build, engine_of, features, get_weights, set_weights
     from verydeep.backends.load import load_weights
     from verydeep.benchmark.bench import bench
     from verydeep.deploy.export import export
@@ -63,6 +63,7 @@ _LATER = {  # name -> the module that has it
     "dense": "verydeep.rewrite.dense",
     "dense_weights": "verydeep.rewrite.dense",
     "draw": "verydeep.report.draw",
+    "engine_of": "verydeep.backends.catalog",
     "evaluate": "verydeep.api",
     "export": "verydeep.deploy.export",
     "features": "verydeep.backends.catalog",
@@ -129,6 +130,7 @@ __all__ = [  # noqa: RUF022 - in the order in which one meets them
     "to_torchvision",
     "from_torchvision",
     "features",
+    "engine_of",
     "Engine",
     "calibrate",
     "train",

@@ -9,6 +9,7 @@ import verydeep as vd
 from tests.engine.nets import error, net, weights
 from verydeep.backends.check import TOLERANCE
 from verydeep.engine import library, of_model
+from verydeep.engine.choice import Choice
 from verydeep.errors import ConfigError, WeightsError
 
 NAME = "vgg13_bn"
@@ -27,7 +28,7 @@ def images() -> torch.Tensor:
 
 
 def is_ours(model: nn.Module, images: torch.Tensor) -> bool:
-    return of_model.choose_for(model, images).engine == "verydeep"
+    return vd.engine_of(model, images).engine == "verydeep"
 
 
 def check(model: nn.Module, images: torch.Tensor, *layers: str) -> None:
@@ -128,7 +129,7 @@ def with_another_window(model: nn.Sequential) -> None:
 def test_a_model_that_is_no_longer_its_description_stays_with_pytorch(model, images, change, why):
     vd.features(model, images, "pool1")
     change(model)
-    choice = of_model.choose_for(model, images)
+    choice = vd.engine_of(model, images)
     assert choice.engine == "pytorch"
     assert why in choice.reason
     with pytest.raises(ConfigError, match=f"the engine verydeep cannot run here: .*{why}") as refused:
@@ -161,7 +162,7 @@ def test_an_engine_goes_with_its_model(images):
 
 def test_where_the_kernels_cannot_run_pytorch_does(model, images, monkeypatch):
     monkeypatch.setattr(library, "why_not", lambda: "the kernels were not compiled")
-    assert of_model.choose_for(model, images).reason == "the kernels were not compiled"
+    assert vd.engine_of(model, images).reason == "the kernels were not compiled"
     expected = vd.features(model, images, "fc8", engine="pytorch")["fc8"]
     assert torch.equal(vd.features(model, images, "fc8")["fc8"], expected)
 
@@ -201,5 +202,20 @@ def test_a_linear_weight_whose_memory_is_read_in_another_order_is_seen(images):
 def test_running_statistics_in_another_precision_stay_with_pytorch(model, images):
     norm = model.get_submodule("block1.bn1_1")
     norm.running_mean = norm.running_mean.double()
-    choice = of_model.choose_for(model, images)
+    choice = vd.engine_of(model, images)
     assert (choice.engine, choice.reason) == ("pytorch", "the model is not float32")
+
+
+def test_it_says_which_engine_computes_and_with_which_instructions(model, images):
+    assert vd.engine_of(model, images) == Choice("verydeep", f"verydeep {library.active()} float32")
+    assert vd.engine_of(model, images, engine="pytorch") == Choice("pytorch", "pytorch float32")
+
+
+def test_a_model_of_another_framework_stays_there_and_no_other_engine_is_taken_for_it(images):
+    model = vd.build(net(NAME), weights=weights(NAME), backend="onnx")
+    choice = vd.engine_of(model, images.numpy())
+    assert choice == Choice("onnx", "onnx", "it is a model of onnx; our kernels compute those of pytorch")
+    assert vd.features(model, images.numpy(), "fc8")["fc8"].shape == (2, 10)
+    with pytest.raises(ConfigError, match="the engine verydeep cannot compute a model of onnx") as refused:
+        vd.features(model, images.numpy(), "fc8", engine="verydeep")
+    assert refused.value.code == "ENGINE-UNAVAILABLE"

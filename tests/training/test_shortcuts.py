@@ -11,7 +11,8 @@ from verydeep.backends import pytorch
 from verydeep.families.catalog import network
 from verydeep.families.vgg import vgg
 from verydeep.training import shortcuts
-from verydeep.training.shortcuts import CountedDropout, LargeLinear, RectifiedPool, take_shortcuts
+from verydeep.training.pooling import HalvingPool, RectifiedPool
+from verydeep.training.shortcuts import CountedDropout, LargeLinear, take_shortcuts
 from verydeep.weights.initial import initial
 
 has_onednn = pytest.mark.skipif(not shortcuts._has_onednn(), reason="this PyTorch has no oneDNN")
@@ -48,9 +49,45 @@ def test_relu_behind_the_pool_gives_the_same_bits_forward_and_backward():
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_pool_that_is_not_behind_a_relu_stays():
-    _, quick = _twins(network("vgg_early"))
-    assert not any(isinstance(module, RectifiedPool) for module in quick.modules())
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pool_that_is_not_behind_a_relu_gives_the_same_bits_too(dtype):
+    plain = torch.nn.MaxPool2d(2)
+    quick = take_shortcuts(torch.nn.Sequential(copy.deepcopy(plain)))
+    assert type(quick[0]) is HalvingPool
+    for shape in ((3, 5, 9, 8), (2, 40, 2, 3)):
+        for order in (torch.channels_last, torch.contiguous_format):
+            images = torch.randn(shape, dtype=dtype).contiguous(memory_format=order)
+            assert quick[0]._is_ours(images)
+            (expected, by_images), (found, by_found) = _gradients(plain, images), _gradients(quick, images)
+            assert torch.equal(found, expected)
+            assert torch.equal(by_found["images"], by_images["images"])
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        torch.nn.MaxPool2d(3),
+        torch.nn.MaxPool2d(2, stride=1),
+        torch.nn.MaxPool2d(2, padding=1),
+        torch.nn.MaxPool2d(2, dilation=2),
+        torch.nn.MaxPool2d(2, ceil_mode=True),
+        torch.nn.MaxPool2d((2, 3)),
+    ],
+)
+def test_another_pool_stays_pytorchs(pool):
+    images = torch.randn(2, 3, 9, 9)
+    assert type(take_shortcuts(torch.nn.Sequential(pool))[0]) is torch.nn.MaxPool2d
+    behind = take_shortcuts(torch.nn.Sequential(torch.nn.ReLU(), copy.deepcopy(pool)))
+    assert torch.equal(behind(images), pool(images.relu()))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_maps_that_our_kernels_do_not_take_are_pooled_by_pytorch():
+    pool = take_shortcuts(torch.nn.Sequential(torch.nn.MaxPool2d(2)))[0]
+    for images in (torch.randn(3, 8, 8), torch.randn(1, 3, 8, 8, dtype=torch.float64)):
+        assert not pool._is_ours(images)
+        assert torch.equal(pool(images), torch.nn.functional.max_pool2d(images, 2))
 
 
 @has_onednn

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy.typing as npt
 
 from verydeep import extras
+from verydeep.engine.choice import Choice, EngineName
 from verydeep.errors import ConfigError, choices
 from verydeep.spec import Network
 from verydeep.weights.initial import initial
@@ -54,11 +55,15 @@ def backend_of(model: object) -> ModuleType:
     Raises:
         ConfigError: the model is of none of them.
     """
+    return module_of(_name_of(model))
+
+
+def _name_of(model: object) -> str:
     names = {entry.package: name for name, entry in BACKENDS.items()}
     for kind in type(model).__mro__:  # a Keras model may be a PyTorch module too: what comes first counts
         package = kind.__module__.partition(".")[0]
         if package in names:
-            return module_of(names[package])
+            return names[package]
     raise ConfigError(
         f"a {type(model).__name__} is no model of {', '.join(BACKENDS)}",
         code="MODEL-FOREIGN",
@@ -164,20 +169,49 @@ def features(
             outputs are of the same type, (n, channels, height, width) or (n, features).
         layers: Names such as ("relu3_3", "fc7"), or one name.
         engine: Of a PyTorch model: "pytorch" is PyTorch, bit for bit as in the model's own call; "verydeep" our
-            kernels or an error that says why they cannot.
+            kernels or an error that says why they cannot. `engine_of` says what "auto" takes.
 
     Raises:
         ConfigError: no layer has this name, the model is not what `build` gave, or the engine cannot run here.
     """
     taps = (layers,) if isinstance(layers, str) else tuple(layers)
     chosen = backend_of(model)
-    if chosen.__name__ != BACKENDS["pytorch"].module:
+    choice = engine_of(model, images, engine=engine)
+    if choice.engine == "verydeep":
+        from verydeep.engine import of_model
+
+        return of_model.features(model, images, taps)
+    if choice.engine != "pytorch":
         return chosen.run(model, images, mode="eval", taps=taps)
     import torch  # loaded already: the model is of it
 
-    from verydeep.engine import of_model
-
-    if of_model.choose_for(model, images, engine=engine).engine == "verydeep":
-        return of_model.features(model, images, taps)
     with torch.no_grad():
         return chosen.run(model, images, taps=taps)
+
+
+def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> Choice:
+    """The engine that `features` computes these images in, and why it is not ours where it is not.
+
+    Nothing is computed. A model may be changed, and so may the answer: ask with the arguments of the call that counts.
+
+    Args:
+        model: As in `features`.
+        images: As in `features`.
+        engine: As in `features`.
+
+    Raises:
+        ConfigError: the model is not what `build` gave, or the engine cannot run here.
+    """
+    name = _name_of(model)
+    if name == "pytorch":
+        from verydeep.engine import of_model
+
+        return of_model.choose_for(model, images, engine=engine)
+    network_of(model)  # or it is refused
+    if engine != "auto":
+        raise ConfigError(
+            f"the engine {engine} cannot compute a model of {name}",
+            code="ENGINE-UNAVAILABLE",
+            hint=f"{name} itself can: leave engine out.",
+        )
+    return Choice(name, name, f"it is a model of {name}; our kernels compute those of pytorch")

@@ -1,8 +1,7 @@
 """Which engine computes: our kernels wherever they are right and fast, else PyTorch; and the reason."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy.typing as npt
 import torch
@@ -11,20 +10,10 @@ from torch import Tensor
 from verydeep.backends import pytorch
 from verydeep.backends.pytorch import Layout
 from verydeep.engine import library
+from verydeep.engine.choice import Choice, EngineName
 from verydeep.engine.engine import Engine
 from verydeep.errors import ConfigError, choices
 from verydeep.spec import Network
-
-EngineName: TypeAlias = Literal["auto", "verydeep", "pytorch"]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The engine that computes."""
-
-    engine: Literal["verydeep", "pytorch"]
-    name: str  # with what decides the bits: "verydeep avx512 float32"
-    reason: str = ""  # why PyTorch, where nobody asked for it
 
 
 def choose(engine: str = "auto", *, device: str | torch.device = "cpu", why_not: str | None = None) -> Choice:

@@ -58,7 +58,7 @@ class ConvArguments(ctypes.Structure):
     )
 
 
-_MAP, _CONV, _PAIR = POINTER(Map), POINTER(ConvArguments), POINTER(c_int64)
+_MAP, _CONV, _SIZES = POINTER(Map), POINTER(ConvArguments), POINTER(c_int64)
 _FACE = {  # function: what it returns, what it takes
     "vd_isa": (c_char_p, ()),
     "vd_isas": (c_char_p, ()),
@@ -70,9 +70,13 @@ _FACE = {  # function: what it returns, what it takes
     "vd_conv_packed_bytes": (c_int64, (c_int64, c_int64, _CONV)),
     "vd_conv_pack": (c_int, (c_void_p, c_int64, c_int64, _CONV, c_void_p)),
     "vd_conv_workspace_bytes": (c_int64, (_CONV,)),
-    "vd_conv_pack_strided": (c_int, (c_void_p, _PAIR, c_int64, c_int64, _CONV, c_void_p)),
+    "vd_conv_pack_strided": (c_int, (c_void_p, _SIZES, c_int64, c_int64, _CONV, c_void_p)),
     "vd_conv": (c_int, (_CONV,)),
-    "vd_pool": (c_int, (_MAP, _MAP, c_int32, _PAIR, _PAIR, _PAIR, c_int32)),
+    "vd_conv_gradient_workspace_bytes": (c_int64, (_CONV,)),
+    "vd_conv_gradient": (c_int, (_CONV, c_void_p, _SIZES)),
+    "vd_pool": (c_int, (_MAP, _MAP, c_int32, _SIZES, _SIZES, _SIZES, c_int32)),
+    "vd_halve": (c_int, (c_void_p, _SIZES, c_void_p, c_void_p, c_int32, c_int32, c_int32)),
+    "vd_halve_gradient": (c_int, (c_void_p, c_void_p, _SIZES, c_void_p, c_int32, c_int32)),
     "vd_linear": (
         c_int,
         (c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int32, c_int32, c_int32),

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
 
 from verydeep.backends import pytorch, refusals
-from verydeep.engine.choose import Choice, choose
+from verydeep.engine.choice import Choice
+from verydeep.engine.choose import choose
 from verydeep.engine.engine import Engine
 from verydeep.engine.values import values
 from verydeep.spec import BatchNorm, Linear, Network, walk

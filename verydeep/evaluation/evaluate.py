@@ -13,7 +13,8 @@ from verydeep.data import catalog
 from verydeep.data.check import refuse_unreadable, usable
 from verydeep.data.folder import TEST_FOLDERS
 from verydeep.data.split import Split, fingerprint, hold_out, map_classes, with_channels
-from verydeep.engine.choose import EngineName, choose, ready
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose, ready
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation import saved
 from verydeep.evaluation.ensemble import fuse as fused

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from verydeep.data.preprocess import normalise
 from verydeep.data.split import Split, fingerprint
-from verydeep.engine.choose import EngineName, choose, ready
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose, ready
 from verydeep.errors import DataError
 from verydeep.evaluation.alike import alike
 from verydeep.evaluation.metrics import Member, check_finite

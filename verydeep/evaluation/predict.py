@@ -18,7 +18,8 @@ from torch import Tensor
 from verydeep.data.decode import decode, shown
 from verydeep.data.preprocess import apply
 from verydeep.data.tree import SUFFIXES, image_files
-from verydeep.engine.choose import EngineName, choose, ready
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose, ready
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.metrics import check_finite, log_softmax
 from verydeep.preprocessing import Preprocessing

@@ -20,7 +20,8 @@ from verydeep.data.decode import decode
 from verydeep.data.geometry import rescale, to_nchw
 from verydeep.data.preprocess import normalise
 from verydeep.data.split import MemorySplit, Split
-from verydeep.engine.choose import EngineName, choose, ready
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose, ready
 from verydeep.errors import ConfigError
 from verydeep.localise.frame import Frame, cut_at, whole_frame
 from verydeep.preprocessing import Preprocessing

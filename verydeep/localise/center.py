@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from verydeep.data.split import Split
-from verydeep.engine.choose import EngineName, choose, ready
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose, ready
 from verydeep.evaluation.scores import scores_of
 from verydeep.localise.annotated import Annotated, suited
 from verydeep.localise.box import Boxes

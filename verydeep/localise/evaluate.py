@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from verydeep.data.check import refuse_unreadable
 from verydeep.data.decode import shown
-from verydeep.engine.choose import EngineName
+from verydeep.engine.choice import EngineName
 from verydeep.errors import ConfigError
 from verydeep.localise.annotated import Annotated, suited
 from verydeep.localise.center import center_boxes

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from verydeep.data.decode import shown
-from verydeep.engine.choose import EngineName
+from verydeep.engine.choice import EngineName
 from verydeep.errors import ConfigError, ResourceError
 from verydeep.evaluation.metrics import check_finite, log_softmax
 from verydeep.localise.annotated import Annotated, suited

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from verydeep.data.decode import decode, shown, upright_size
-from verydeep.engine.choose import EngineName
+from verydeep.engine.choice import EngineName
 from verydeep.errors import ConfigError, DataError
 from verydeep.evaluation.predict import files_of
 from verydeep.localise.error import Guess

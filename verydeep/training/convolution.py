@@ -1,12 +1,6 @@
-"""3x3 convolutions in training through our own kernels: forward, and the gradient by the input, by Winograd's tiles.
-
-The gradient by the weights stays PyTorch's: a sum over pixels, in which tiles save little.
-"""
+"""3x3 convolutions in training through our own kernels, by Winograd's tiles: forward, and both gradients."""
 
 import ctypes
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,32 +11,20 @@ from verydeep.engine import library
 from verydeep.engine.calls import convolution
 from verydeep.engine.library import ConvArguments
 from verydeep.engine.tensors import fill, notes_of
-from verydeep.errors import VerydeepError
 from verydeep.spec import Conv
+from verydeep.training.our_kernels import check
 
 METHOD = 4  # F(4x4, 3x3): a quarter of the multiplications, rounding errors close to those of the direct form
-FEWEST_FILTERS = 64 * 64  # with fewer, the transforms cost what they save
-FEWEST_PIXELS = 2**12  # of a batch's map: less work is not worth a kernel's call from Python
-WIDE = ("avx512vnni", "avx512")  # where this was measured
-
-
-@cache
-def share_threads() -> None:
-    """Let our kernels compute on PyTorch's threads, which keep a core busy for a while after each operation."""
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text(errors="surrogateescape").splitlines() if maps.exists() else []
-    paths = {line.split(maxsplit=5)[5] for line in lines if "libgomp" in line}
-    if len(paths) != 1:
-        return
-    with suppress(OSError, AttributeError):  # it was replaced since it was loaded, or is not what it is called
-        library.load().vd_share_with(ctypes.cast(ctypes.CDLL(paths.pop()).GOMP_parallel, ctypes.c_void_p))
+FEWEST_FILTERS = 16 * 32  # with fewer, the transforms cost what they save
+FEWEST_PIXELS = 2**10  # of a batch's map: less work is not worth a kernel's call from Python
+MEASURED = ("avx512vnni", "avx512", "avx2")  # the instruction sets with which these limits were found
 
 
 def suits(layer: nn.Conv2d) -> bool:
     """Whether our kernels compute a convolution, and are quicker than PyTorch's in float32."""
     return (
         library.why_not() is None
-        and library.active() in WIDE
+        and library.active() in MEASURED
         and type(layer) is nn.Conv2d
         and (layer.kernel_size, layer.stride, layer.dilation, layer.groups) == ((3, 3), (1, 1), (1, 1), 1)
         and isinstance(layer.padding, tuple)
@@ -92,20 +74,9 @@ class _Tiled(torch.autograd.Function):
         top, left = ctx.padding
         of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        by_weight = _by_weight(x, gradient, weight, padding=(top, left)) if of_weight else None
+        by_bias = gradient.sum((0, 2, 3)) if of_bias else None
         turned = weight.transpose(0, 1).flip(2, 3)
-        _, by_weight, by_bias = torch.ops.aten.convolution_backward(
-            gradient,
-            x,
-            weight,
-            [len(weight)],
-            (1, 1),
-            (top, left),
-            (1, 1),
-            False,
-            (0, 0),
-            1,
-            (False, of_weight, of_bias),
-        )
         by_x = _convolve(gradient, turned, None, padding=(2 - top, 2 - left)) if of_x else None
         return by_x, by_weight, by_bias, None, None
 
@@ -120,12 +91,24 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[
     arguments = _arguments(x, y, padding=padding)
     reference = ctypes.byref(arguments)
     packed = torch.empty(kernels.vd_conv_packed_bytes(c, channels, reference), dtype=torch.uint8)
-    _check(kernels.vd_conv_pack_strided(weight.data_ptr(), _strides(weight), c, channels, reference, packed.data_ptr()))
+    check(kernels.vd_conv_pack_strided(weight.data_ptr(), _strides(weight), c, channels, reference, packed.data_ptr()))
     notes = notes_of(kernels.vd_conv_workspace_bytes(reference))
     arguments.weights, arguments.bias = packed.data_ptr(), None if bias is None else bias.data_ptr()
     arguments.workspace, arguments.workspace_bytes = notes.data_ptr(), notes.numel()
-    _check(kernels.vd_conv(reference))
+    check(kernels.vd_conv(reference))
     return y
+
+
+def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, *, padding: tuple[int, int]) -> Tensor:
+    """By weights, in whose order in memory it lies, of what x (n, c, h, w) and them gave; both with channels last."""
+    kernels = library.load()
+    by_weight = torch.empty_like(weight)
+    arguments = _arguments(x, gradient, padding=padding)
+    reference = ctypes.byref(arguments)
+    notes = notes_of(kernels.vd_conv_gradient_workspace_bytes(reference))
+    arguments.workspace, arguments.workspace_bytes = notes.data_ptr(), notes.numel()
+    check(kernels.vd_conv_gradient(reference, by_weight.data_ptr(), _strides(by_weight)))
+    return by_weight
 
 
 def _arguments(x: Tensor, y: Tensor, *, padding: tuple[int, int]) -> ConvArguments:
@@ -140,12 +123,3 @@ def _arguments(x: Tensor, y: Tensor, *, padding: tuple[int, int]) -> ConvArgumen
 
 def _strides(weight: Tensor) -> Any:
     return (ctypes.c_int64 * 4)(*weight.stride())
-
-
-def _check(done: int) -> None:
-    if done != library.OK:
-        raise VerydeepError(
-            f"a kernel refuses with {done} a convolution that it should take",
-            code="INTERNAL",
-            hint="This is a fault of verydeep: report it with the network and the size of the images.",
-        )

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
-from verydeep.training.convolution import TiledConv2d, share_threads, suits
+from verydeep.training import convolution, pooling
+from verydeep.training.convolution import TiledConv2d
+from verydeep.training.our_kernels import share_threads
+from verydeep.training.pooling import HalvingPool, RectifiedPool
 
 LARGE = 2**18  # weights of a linear layer from which oneDNN's product is worth its call
 STEPS = 2**16  # of a dropout rate: each number is decided by 16 random bits
@@ -23,28 +25,14 @@ def take_shortcuts(model: nn.Sequential, *, precision: str = "float32") -> nn.Se
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential):
             _shorten(module)
-    if precision == "float32":
-        _take_tiles(model)
-    return model
-
-
-def _take_tiles(model: nn.Sequential) -> None:
-    tiled = [module for module in model.modules() if isinstance(module, nn.Conv2d) and suits(module)]
-    for module in tiled:
-        module.__class__ = TiledConv2d
-    if tiled:
+    for module in model.modules():
+        if type(module) is nn.MaxPool2d and pooling.suits(module):
+            module.__class__ = HalvingPool
+        elif precision == "float32" and isinstance(module, nn.Conv2d) and convolution.suits(module):
+            module.__class__ = TiledConv2d
+    if any(isinstance(module, HalvingPool | TiledConv2d) for module in model.modules()):
         share_threads()
-
-
-class RectifiedPool(nn.MaxPool2d):
-    """A max-pool, then ReLU: the same numbers as ReLU, then the pool, from a quarter of the comparisons."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c, h', w')."""
-        pooled = functional.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode
-        )
-        return functional.relu(pooled)
+    return model
 
 
 class CountedDropout(nn.Dropout):
@@ -104,11 +92,10 @@ def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _shorten(layers: nn.Sequential) -> None:
-    for (name, layer), (after, pool) in pairwise(list(layers.named_children())):
+    for (name, layer), (_, pool) in pairwise(list(layers.named_children())):
         if type(layer) is nn.ReLU and type(pool) is nn.MaxPool2d:
             setattr(layers, name, nn.Identity())
-            sizes = (pool.kernel_size, pool.stride, pool.padding)
-            setattr(layers, after, RectifiedPool(*sizes, ceil_mode=pool.ceil_mode))
+            pool.__class__ = RectifiedPool
     for name, layer in list(layers.named_children()):
         if type(layer) is nn.Dropout:
             setattr(layers, name, CountedDropout(layer.p))

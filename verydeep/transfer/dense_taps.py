@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from verydeep.backends import pytorch, refusals
-from verydeep.engine.choose import Choice
+from verydeep.engine.choice import Choice
 from verydeep.engine.engine import Engine
 from verydeep.errors import SpecError
 from verydeep.rewrite.cut import head_weights

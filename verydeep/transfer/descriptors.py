@@ -19,7 +19,8 @@ from torch import Tensor
 from verydeep.backends import refusals
 from verydeep.data.decode import decode, shown
 from verydeep.data.preprocess import apply
-from verydeep.engine.choose import EngineName, choose
+from verydeep.engine.choice import EngineName
+from verydeep.engine.choose import choose
 from verydeep.errors import ConfigError, DataError, NumericalError
 from verydeep.preprocessing import Preprocessing
 from verydeep.processes import joined

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from verydeep.data.check import refuse_unreadable
 from verydeep.data.split import FileSplit
-from verydeep.engine.choose import EngineName
+from verydeep.engine.choice import EngineName
 from verydeep.errors import ConfigError
 from verydeep.run import Run, open_run
 from verydeep.transfer import baselines, linear_svm, room, sets

@@ -57,6 +57,11 @@ inline bool fits_bytes(int64_t c, const vd_conv_args &args) {
          args.kernel[0] * args.kernel[1] * (c / args.groups) <= MOST_PRODUCTS;
 }
 
+// Whether inputs and weights are told apart by levels: with this number as the largest.
+inline bool has_levels(const vd_conv_args &args) { return args.largest > TINY && args.largest - args.largest == 0; }
+
+inline bool takes_bytes(int64_t c, const vd_conv_args &args) { return has_levels(args) && fits_bytes(c, args); }
+
 inline int unfit(const vd_conv_args &args) {
   if (!is_kernel(args) || !is_map(args.x) || !is_map(args.y)) return VD_BAD_SHAPE;
   if (args.method != VD_DIRECT && !tileable(args)) return VD_UNSUPPORTED;
@@ -79,16 +84,14 @@ inline int unfit(const vd_conv_args &args) {
   return VD_OK;
 }
 
-inline bool packable(int64_t c, int64_t k, const vd_conv_args &args) {
-  return is_kernel(args) && c >= 1 && k >= 1 && c % args.groups == 0 && k % args.groups == 0;
+inline int unpackable(int64_t c, int64_t k, const vd_conv_args &args) {
+  if (!is_kernel(args) || c < 1 || k < 1 || c % args.groups || k % args.groups) return VD_BAD_SHAPE;
+  if (args.method != VD_DIRECT && !tileable(args)) return VD_UNSUPPORTED;
+  return args.type == VD_INT8 && !takes_bytes(c, args) ? VD_UNSUPPORTED : VD_OK;
 }
 
-// Whether inputs and weights are told apart by levels: with this number as the largest.
-inline bool has_levels(const vd_conv_args &args) { return args.largest > TINY && args.largest - args.largest == 0; }
-
 inline int64_t conv_packed_bytes(int64_t c, int64_t k, const vd_conv_args *args) {
-  if (!packable(c, k, *args) || (args->method != VD_DIRECT && !tileable(*args))) return -1;
-  if (args->type == VD_INT8 && !(has_levels(*args) && fits_bytes(c, *args))) return -1;
+  if (unpackable(c, k, *args) != VD_OK) return -1;
   return with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
     return packed_elements(static_cast<const Class *>(nullptr), c, k, *args) * int64_t(sizeof(typename Class::element));
@@ -110,9 +113,8 @@ inline bool pack_with(const Winograd<M, R, Stored> *, const float *weights, cons
 
 inline int conv_pack(const float *weights, const int64_t *strides, int64_t c, int64_t k, const vd_conv_args *args,
                      void *packed) {
-  if (!packable(c, k, *args)) return VD_BAD_SHAPE;
-  if (args->method != VD_DIRECT && !tileable(*args)) return VD_UNSUPPORTED;
-  if (args->type == VD_INT8 && !(has_levels(*args) && fits_bytes(c, *args))) return VD_UNSUPPORTED;
+  const int wrong = unpackable(c, k, *args);
+  if (wrong != VD_OK) return wrong;
   const int64_t done = with_class(*args, [&](auto *method) -> int64_t {
     typedef std::remove_pointer_t<decltype(method)> Class;
     return pack_with(static_cast<const Class *>(nullptr), weights, strides, c, k, *args, packed) ? VD_OK : VD_UNSUPPORTED;
@@ -205,7 +207,7 @@ inline int conv_method(const vd_conv_args *args) {
     });
   };
   const bool integers = args->type == VD_INT16 || args->type == VD_INT8;
-  const bool levels = args->type == VD_INT8 && has_levels(*args) && fits_bytes(args->x.c, *args);
+  const bool levels = args->type == VD_INT8 && takes_bytes(args->x.c, *args);
   for (int method : {VD_DIRECT, VD_F2, VD_F4, VD_F6}) {
     candidate.method = method;
     if (method == VD_DIRECT) weigh(!integers ? args->type : levels ? VD_INT8 : VD_FLOAT32);
@@ -218,6 +220,6 @@ inline int conv_method(const vd_conv_args *args) {
 
 // Whether products of bytes gain more than the levels of their inputs cost.
 inline int conv_gains_by_bytes(const vd_conv_args *args) {
-  if (!is_kernel(*args) || !is_map(args->x) || !is_map(args->y) || !has_levels(*args) || !fits_bytes(args->x.c, *args)) return 0;
+  if (!is_kernel(*args) || !is_map(args->x) || !is_map(args->y) || !takes_bytes(args->x.c, *args)) return 0;
   return cost(static_cast<const Direct<Int8> *>(nullptr), *args) < cost(static_cast<const Direct<Float32> *>(nullptr), *args);
 }

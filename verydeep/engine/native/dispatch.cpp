@@ -94,9 +94,20 @@ int vd_conv_pack_strided(const float *weights, const int64_t strides[4], int64_t
 int64_t vd_conv_workspace_bytes(const vd_conv_args *args) { return table().conv_workspace_bytes(args); }
 int vd_conv(const vd_conv_args *args) { return table().conv(args); }
 
+int64_t vd_conv_gradient_workspace_bytes(const vd_conv_args *args) { return table().conv_gradient_workspace_bytes(args); }
+int vd_conv_gradient(const vd_conv_args *args, float *gradient, const int64_t strides[4]) {
+  return table().conv_gradient(args, gradient, strides);
+}
+
 int vd_pool(const vd_map *x, const vd_map *y, int32_t pooling, const int64_t kernel[2], const int64_t stride[2],
                       const int64_t padding_top_left[2], int32_t threads) {
   return table().pool(x, y, pooling, kernel, stride, padding_top_left, threads);
+}
+int vd_halve(const void *x, const int64_t shape[4], void *y, uint8_t *which, int32_t type, int32_t relu, int32_t threads) {
+  return table().halve(x, shape, y, which, type, relu, threads);
+}
+int vd_halve_gradient(const void *y, const uint8_t *which, const int64_t shape[4], void *x, int32_t type, int32_t threads) {
+  return table().halve_gradient(y, which, shape, x, type, threads);
 }
 int vd_linear(const float *x, const void *weights, const float *bias, float *y, int64_t n, int64_t inputs,
                         int64_t outputs, int32_t type, int32_t relu, int32_t threads) {

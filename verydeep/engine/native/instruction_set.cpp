@@ -42,7 +42,11 @@ namespace VD_ISA {
 
 #include "maps.h"
 
+#include "halve.h"
+
 #include "conv.h"
+
+#include "gradient.h"
 
 }  // namespace VD_ISA
 
@@ -55,8 +59,22 @@ extern "C" const vd_table *VD_JOIN(vd_table_, VD_ISA)(void) {
       conv_pack,
       conv_workspace_bytes,
       conv,
+      conv_gradient_workspace_bytes,
+      conv_gradient,
       [](const vd_map *x, const vd_map *y, int32_t pooling, const int64_t *kernel, const int64_t *stride,
          const int64_t *padding, int32_t threads) { return pool(*x, *y, pooling, kernel, stride, padding, threads); },
+      [](const void *x, const int64_t *shape, void *y, uint8_t *which, int32_t type, int32_t relu, int32_t threads) {
+        return with_halves(shape, type, threads, [&](auto bits) {
+          typedef decltype(bits) Bits;
+          halve(static_cast<const Bits *>(x), shape, static_cast<Bits *>(y), which, relu != 0, threads);
+        });
+      },
+      [](const void *y, const uint8_t *which, const int64_t *shape, void *x, int32_t type, int32_t threads) {
+        return with_halves(shape, type, threads, [&](auto bits) {
+          typedef decltype(bits) Bits;
+          halve_gradient(static_cast<const Bits *>(y), which, shape, static_cast<Bits *>(x), threads);
+        });
+      },
       [](const float *x, const void *weights, const float *bias, float *y, int64_t n, int64_t inputs, int64_t outputs,
          int32_t type, int32_t relu, int32_t threads) {
         const auto with = [&](auto rows, const float *units) {

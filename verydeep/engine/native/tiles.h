@@ -5,7 +5,7 @@
 // are interpolated; so tiles of one size have the same points and the same B, whatever the filter.
 
 // One dimension of tiles of SIDE inputs: POINT; SCALE, by which filters are multiplied at each; inputs and outputs, the first M of
-// them. `X` is a vector of channels.
+// them; and `gradients`, the way back of the outputs of 3x3 filters: A in place of A^T. `X` is a vector of channels.
 template <int SIDE> struct Points;
 
 template <> struct Points<4> {
@@ -21,6 +21,12 @@ template <> struct Points<4> {
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2];
     y[M - 1] += m[3];
+  }
+  template <class X> static inline void gradients(const X (&y)[2], X (&t)[4]) {
+    t[0] = y[0];
+    t[1] = y[0] + y[1];
+    t[2] = y[0] - y[1];
+    t[3] = y[1];
   }
 };
 
@@ -49,6 +55,17 @@ template <> struct Points<6> {
     if constexpr (M > 2) y[2] = 0.5f * even1 + even2;
     if constexpr (M > 3) y[3] = (root / 4) * odd1 + root * odd2;
     y[M - 1] += m[5];
+  }
+  template <class X> static inline void gradients(const X (&y)[4], X (&t)[6]) {
+    constexpr float root = ROOT;
+    const X even1 = y[0] + 0.5f * y[2], odd1 = (root / 2) * y[1] + (root / 4) * y[3];
+    const X even2 = 0.5f * y[0] + y[2], odd2 = (root / 2) * y[1] + root * y[3];
+    t[0] = y[0];
+    t[1] = even1 + odd1;
+    t[2] = even1 - odd1;
+    t[3] = even2 + odd2;
+    t[4] = even2 - odd2;
+    t[5] = y[3];
   }
 };
 

@@ -42,7 +42,12 @@ template <int M, int R, class Stored> struct Tiling {
     const int64_t bytes = POINTS * 4 * (together ? row + panels * PANEL : row);
     tiles = std::max<int64_t>(1, (together ? LARGEST : IN_CACHE) / bytes);
     if (!together) tiles = std::max<int64_t>(TALL, tiles / TALL * TALL);
-    tiles = std::min(tiles, count);
+    take(std::min(tiles, count));
+  }
+
+  // Have room for as many tiles at a time.
+  void take(int64_t most) {
+    tiles = most;
     v_plane = off_the_same_sets(tiles * row);
     product_plane = off_the_same_sets(tiles * PANEL);
   }
@@ -70,6 +75,7 @@ template <int M, int R, class Stored> struct Winograd {
   const Tiling<M, R, Stored> tiling;
 
   explicit Winograd(const vd_conv_args &args) : args(args), tiling(args) {}
+  Winograd(const vd_conv_args &args, const Tiling<M, R, Stored> &tiling) : args(args), tiling(tiling) {}
 
   static int64_t steps(int64_t c) { return (c + Stored::TAKES - 1) / Stored::TAKES; }
   static int64_t plane_elements(int64_t c) { return steps(c) * Stored::TAKES * PANEL; }
