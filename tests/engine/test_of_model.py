@@ -9,7 +9,7 @@ import verydeep as vd
 from tests.engine.nets import error, net, weights
 from verydeep.backends.check import TOLERANCE
 from verydeep.engine import library, of_model
-from verydeep.engine.choice import Choice
+from verydeep.engine.choice import Choice, EngineInUse
 from verydeep.errors import ConfigError, WeightsError
 
 NAME = "vgg13_bn"
@@ -214,8 +214,10 @@ def test_it_says_which_engine_computes_and_with_which_instructions(model, images
 def test_a_model_of_another_framework_stays_there_and_no_other_engine_is_taken_for_it(images):
     model = vd.build(net(NAME), weights=weights(NAME), backend="onnx")
     choice = vd.engine_of(model, images.numpy())
-    assert choice == Choice("onnx", "onnx", "it is a model of onnx; our kernels compute those of pytorch")
+    assert choice == EngineInUse("onnx", "onnx", "it is a model of onnx; our kernels compute those of pytorch")
     assert vd.features(model, images.numpy(), "fc8")["fc8"].shape == (2, 10)
     with pytest.raises(ConfigError, match="the engine verydeep cannot compute a model of onnx") as refused:
         vd.features(model, images.numpy(), "fc8", engine="verydeep")
     assert refused.value.code == "ENGINE-UNAVAILABLE"
+    with pytest.raises(ConfigError, match="there is no engine 'onnx'"):
+        vd.engine_of(model, images.numpy(), engine="onnx")

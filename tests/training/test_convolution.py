@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import verydeep as vd
 from verydeep.engine import library
-from verydeep.training import convolution
+from verydeep.training import our_kernels
 from verydeep.training.convolution import TiledConv2d, suits
 from verydeep.training.shortcuts import take_shortcuts
 
@@ -47,14 +47,14 @@ def test_a_convolution_and_its_gradients_are_those_of_float64(padding, bias, ord
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads():
-    layer = tiled(nn.Conv2d(64, 64, 3, padding=1, bias=False))
+    layer = tiled(nn.Conv2d(64, 64, 3, padding=1))
     images, threads = torch.randn(16, 64, 20, 20), torch.get_num_threads()
     gradient = torch.randn_like(layer(images))
     try:
         found = []
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            layer.weight.grad = None
+            layer.zero_grad()
             found.append(passes(layer, images, gradient))
     finally:
         torch.set_num_threads(threads)
@@ -103,6 +103,30 @@ def test_autocast_and_small_maps_stay_pytorchs():
 
 
 @pytest.mark.parametrize(
+    ("size", "is_ours"), [(1, False), (2, True), (3, True), (4, True), (5, False), (6, True), (7, True)]
+)
+def test_maps_that_fill_their_tiles_badly_stay_pytorchs(size, is_ours):
+    layer = tiled(nn.Conv2d(32, 32, 3, padding=1))
+    images = torch.randn(1100, 32, size, size)
+    assert layer._is_ours(images) is is_ours  # type: ignore[operator]
+    if is_ours:
+        gradient = torch.randn_like(images)
+        exact = passes(copy.deepcopy(layer).double(), images.double(), gradient.double())
+        for found, expected in zip(passes(layer, images, gradient), exact, strict=True):
+            assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("shape", [(16, 31, 20, 20), (16, 33, 20, 20), (512, 32, 2, 2)])
+def test_maps_that_do_not_fit_are_refused_in_pytorchs_words(shape):
+    layer, images = nn.Conv2d(32, 32, 3), torch.randn(shape)
+    with pytest.raises(RuntimeError) as expected:
+        layer(images)
+    with pytest.raises(RuntimeError) as found:
+        tiled(layer)(images)
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize(
     "layer",
     [
         nn.Conv2d(64, 64, 5),
@@ -113,6 +137,7 @@ def test_autocast_and_small_maps_stay_pytorchs():
         nn.Conv2d(64, 64, 3, padding="same"),
         nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
         nn.Conv2d(22, 23, 3),
+        nn.Conv2d(512, 15, 3),
     ],
 )
 def test_another_kind_of_convolution_is_not_ours(layer):
@@ -122,10 +147,10 @@ def test_another_kind_of_convolution_is_not_ours(layer):
 def test_a_network_in_training_takes_our_kernels_where_they_were_measured(monkeypatch):
     network = vd.vgg(((1, 64), (2, 64)), input=(3, 32, 32), classes=10)
     ours = [name for name, module in take_shortcuts(vd.build(network)).named_modules() if type(module) is TiledConv2d]
-    measured = library.active() in convolution.MEASURED
+    measured = library.active() in our_kernels.MEASURED
     assert [name.split(".")[-1] for name in ours] == (["conv2_1", "conv2_2"] if measured else [])
     assert not any(
         type(module) is TiledConv2d for module in take_shortcuts(vd.build(network), precision="bf16").modules()
     )
-    monkeypatch.setattr(convolution.library, "why_not", lambda: "no compiler")
+    monkeypatch.setattr(our_kernels.library, "why_not", lambda: "no compiler")
     assert not any(type(module) is TiledConv2d for module in take_shortcuts(vd.build(network)).modules())

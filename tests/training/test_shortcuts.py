@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from verydeep.backends import pytorch
 from verydeep.families.catalog import network
 from verydeep.families.vgg import vgg
-from verydeep.training import shortcuts
-from verydeep.training.pooling import HalvingPool, RectifiedPool
+from verydeep.training import our_kernels, shortcuts
 from verydeep.training.shortcuts import CountedDropout, LargeLinear, take_shortcuts
 from verydeep.weights.initial import initial
 
@@ -39,29 +39,45 @@ def test_every_weight_keeps_its_name_and_its_place(name: str):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_relu_behind_the_pool_gives_the_same_bits_forward_and_backward():
-    model, quick = _twins(vgg(((1, 8), (2, 16)), input=(2, 12, 12), classes=5, fc=(), batch_norm=True))
-    assert sum(isinstance(module, RectifiedPool) for module in quick.modules()) == 2
-    images = torch.randn(6, 2, 12, 12).contiguous(memory_format=torch.channels_last)
-    images[:, :, :6] = 0.3  # a flat region: every window there is a tie
-    (logits, expected), (found_logits, found) = _gradients(model, images), _gradients(quick, images)
-    assert torch.equal(logits, found_logits)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("before", [(torch.nn.ReLU(),), ()])
+def test_a_pool_gives_the_same_numbers_forward_and_backward(before, dtype, order):
+    plain = torch.nn.Sequential(*before, torch.nn.MaxPool2d(2))
+    quick = take_shortcuts(copy.deepcopy(plain))
+    for shape in ((3, 16, 9, 8), (2, 40, 2, 3), (1, 21, 7, 2)):
+        images = torch.randn(shape, dtype=dtype).contiguous(memory_format=order)
+        images[:, :, :1] = 0.3  # a flat region: every window there is a tie
+        assert quick[-1]._is_ours(images) is our_kernels.are_quicker()
+        (expected, by_images), (found, by_found) = _gradients(plain, images), _gradients(quick, images)
+        assert torch.equal(found, expected)
+        assert torch.equal(by_found["images"], by_images["images"])
+
+
+def test_a_pool_of_two_places_is_rectified_where_a_relu_is_before_it_only():
+    pool = torch.nn.MaxPool2d(2)
+    model = torch.nn.Sequential(
+        torch.nn.Sequential(torch.nn.ReLU(), pool), torch.nn.Sequential(torch.nn.Identity(), pool)
+    )
+    quick, images = take_shortcuts(copy.deepcopy(model)), torch.randn(2, 16, 8, 8)
+    assert torch.equal(quick(images), model(images))
+
+
+def test_a_pool_that_gives_indices_too_stays_as_it_is():
+    quick = take_shortcuts(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.MaxPool2d(2, return_indices=True)))
+    assert [type(layer) for layer in quick] == [torch.nn.ReLU, torch.nn.MaxPool2d]
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_pool_that_is_not_behind_a_relu_gives_the_same_bits_too(dtype):
-    plain = torch.nn.MaxPool2d(2)
-    quick = take_shortcuts(torch.nn.Sequential(copy.deepcopy(plain)))
-    assert type(quick[0]) is HalvingPool
-    for shape in ((3, 5, 9, 8), (2, 40, 2, 3)):
-        for order in (torch.channels_last, torch.contiguous_format):
-            images = torch.randn(shape, dtype=dtype).contiguous(memory_format=order)
-            assert quick[0]._is_ours(images)
-            (expected, by_images), (found, by_found) = _gradients(plain, images), _gradients(quick, images)
-            assert torch.equal(found, expected)
-            assert torch.equal(by_found["images"], by_images["images"])
+def test_a_compiler_sees_pytorchs_layers():
+    network = vgg(((1, 32), (2, 32)), input=(3, 32, 32), classes=5, fc=())
+    model, quick = _twins(network)
+    images = torch.randn(4, 3, 32, 32)
+    found = torch.compile(quick, fullgraph=True, backend="eager")(images)
+    torch.testing.assert_close(found, model(images), rtol=1e-4, atol=1e-5)
+    with FakeTensorMode(allow_non_fake_inputs=True) as pretended:
+        assert quick[0](pretended.from_tensor(images)).shape == (4, 32, 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +100,11 @@ def test_another_pool_stays_pytorchs(pool):
 
 @pytest.mark.usefixtures("compiled")
 def test_maps_that_our_kernels_do_not_take_are_pooled_by_pytorch():
-    pool = take_shortcuts(torch.nn.Sequential(torch.nn.MaxPool2d(2)))[0]
-    for images in (torch.randn(3, 8, 8), torch.randn(1, 3, 8, 8, dtype=torch.float64)):
+    pool = take_shortcuts(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.MaxPool2d(2)))[1]
+    double, three, few = torch.randn(1, 16, 8, 8).double(), torch.randn(16, 8, 8), torch.randn(1, 15, 8, 8)
+    for images in (double, three, few):
         assert not pool._is_ours(images)
-        assert torch.equal(pool(images), torch.nn.functional.max_pool2d(images, 2))
+        assert torch.equal(pool(images), torch.nn.functional.max_pool2d(images, 2).relu())
 
 
 @has_onednn

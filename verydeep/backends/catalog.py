@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy.typing as npt
 
 from verydeep import extras
-from verydeep.engine.choice import Choice, EngineName
+from verydeep.engine.choice import EngineInUse, EngineName, check_engine
 from verydeep.errors import ConfigError, choices
 from verydeep.spec import Network
 from verydeep.weights.initial import initial
@@ -189,7 +189,7 @@ def features(
         return chosen.run(model, images, taps=taps)
 
 
-def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> Choice:
+def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> EngineInUse:
     """The engine that `features` computes these images in, and why it is not ours where it is not.
 
     Nothing is computed. A model may be changed, and so may the answer: ask with the arguments of the call that counts.
@@ -199,9 +199,14 @@ def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> Choice
         images: As in `features`.
         engine: As in `features`.
 
+    Returns:
+        Its ``engine`` ("verydeep"), its ``name`` ("verydeep avx512 float32") and the ``reason`` why it is not ours.
+
     Raises:
-        ConfigError: the model is not what `build` gave, or the engine cannot run here.
+        ConfigError: the model is not what `build` gave; code ENGINE-UNKNOWN, there is no such engine;
+            ENGINE-UNAVAILABLE, it cannot run here.
     """
+    check_engine(engine)
     name = _name_of(model)
     if name == "pytorch":
         from verydeep.engine import of_model
@@ -214,4 +219,4 @@ def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> Choice
             code="ENGINE-UNAVAILABLE",
             hint=f"{name} itself can: leave engine out.",
         )
-    return Choice(name, name, f"it is a model of {name}; our kernels compute those of pytorch")
+    return EngineInUse(name, name, f"it is a model of {name}; our kernels compute those of pytorch")

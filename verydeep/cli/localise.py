@@ -185,7 +185,7 @@ def predict(
     rater = classifier_of(opened[0]) if classifier is None else open_run(classifier)
     with joined(device) as processes:
         choice = choose(engine, device=processes.device)
-        found = locate(opened, rater, images, scales=scales, top=top, device=processes.device, engine=engine)
+        found = locate(opened, rater, images, scales=scales, top=top, device=processes.device, engine=choice.engine)
     classes = rater.named()
     if format != "json":
         write_engine(choice.name, reason=choice.reason)

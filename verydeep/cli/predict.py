@@ -35,7 +35,7 @@ def run(
     from verydeep.run import open_run
 
     choice = choose(engine)
-    found = predict.predict(open_run(run), images, batch=batch, top=top, engine=engine)
+    found = predict.predict(open_run(run), images, batch=batch, top=top, engine=choice.engine)
     if format != "json":
         write_engine(choice.name, reason=choice.reason)
     match format:

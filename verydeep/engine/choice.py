@@ -1,21 +1,42 @@
-"""What is said about the engine that computes."""
+"""The engine that computes: its name, and the reason where it is not ours."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from verydeep.errors import ConfigError, choices
 
 EngineName: TypeAlias = Literal["auto", "verydeep", "pytorch"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The engine that computes, and why it is not ours.
+class EngineInUse:
+    """What computes a model of any framework.
 
     Attributes:
-        engine: "verydeep", "pytorch", or the backend of a model that PyTorch does not compute either, as "keras".
+        engine: "verydeep" (our kernels), or the framework: "pytorch", "keras", "flax", "mxnet", "onnx".
         name: The same with what decides the bits: "verydeep avx512 float32".
-        reason: Why our kernels do not compute; empty where they do, or nobody wanted them.
+        reason: Why our kernels do not compute; empty where they do, or where the framework was asked for.
     """
 
     engine: str
     name: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(EngineInUse):
+    """The same for a model of PyTorch."""
+
+    engine: Literal["verydeep", "pytorch"]
+
+
+def check_engine(name: str) -> None:
+    """Nothing for the name of an engine, or "auto".
+
+    Raises:
+        ConfigError: code ENGINE-UNKNOWN, there is none of this name.
+    """
+    if name not in get_args(EngineName):
+        raise ConfigError(
+            f"there is no engine {name!r}", code="ENGINE-UNKNOWN", hint=choices(name, get_args(EngineName))
+        )

@@ -1,7 +1,7 @@
 """Which engine computes: our kernels wherever they are right and fast, else PyTorch; and the reason."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from verydeep.backends import pytorch
 from verydeep.backends.pytorch import Layout
 from verydeep.engine import library
-from verydeep.engine.choice import Choice, EngineName
+from verydeep.engine.choice import Choice, check_engine
 from verydeep.engine.engine import Engine
-from verydeep.errors import ConfigError, choices
+from verydeep.errors import ConfigError
 from verydeep.spec import Network
 
 
@@ -28,10 +28,7 @@ def choose(engine: str = "auto", *, device: str | torch.device = "cpu", why_not:
         ConfigError: code ENGINE-UNKNOWN, there is none of this name; ENGINE-UNAVAILABLE, "verydeep" is wanted and
             cannot run here; ISA-UNAVAILABLE, VERYDEEP_ISA names what cannot run.
     """
-    if engine not in get_args(EngineName):
-        raise ConfigError(
-            f"there is no engine {engine!r}", code="ENGINE-UNKNOWN", hint=choices(engine, get_args(EngineName))
-        )
+    check_engine(engine)
     place = torch.device(device)
     theirs = "pytorch float32" if place.type == "cpu" else f"pytorch float32 {place}"
     if engine == "pytorch":

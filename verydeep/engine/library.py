@@ -75,8 +75,8 @@ _FACE = {  # function: what it returns, what it takes
     "vd_conv_gradient_workspace_bytes": (c_int64, (_CONV,)),
     "vd_conv_gradient": (c_int, (_CONV, c_void_p, _SIZES)),
     "vd_pool": (c_int, (_MAP, _MAP, c_int32, _SIZES, _SIZES, _SIZES, c_int32)),
-    "vd_halve": (c_int, (c_void_p, _SIZES, c_void_p, c_void_p, c_int32, c_int32, c_int32)),
-    "vd_halve_gradient": (c_int, (c_void_p, c_void_p, _SIZES, c_void_p, c_int32, c_int32)),
+    "vd_max_pool2x2": (c_int, (c_void_p, _SIZES, c_void_p, c_void_p, c_int32, c_int32, c_int32)),
+    "vd_max_pool2x2_gradient": (c_int, (c_void_p, c_void_p, _SIZES, c_void_p, c_int32, c_int32)),
     "vd_linear": (
         c_int,
         (c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int32, c_int32, c_int32),

@@ -12,24 +12,26 @@ from verydeep.engine.calls import convolution
 from verydeep.engine.library import ConvArguments
 from verydeep.engine.tensors import fill, notes_of
 from verydeep.spec import Conv
+from verydeep.training import our_kernels
 from verydeep.training.our_kernels import check
 
-METHOD = 4  # F(4x4, 3x3): a quarter of the multiplications, rounding errors close to those of the direct form
-FEWEST_FILTERS = 16 * 32  # with fewer, the transforms cost what they save
+METHODS = (4, 2)  # of tiles: F(4x4, 3x3) has a quarter of the products, F(2x2) fits small maps
+FEWEST_FILTERS = 16 * 32  # with fewer, the transforms cost what they save; and so with fewer channels on either side
+FEWEST_CHANNELS = 16
 FEWEST_PIXELS = 2**10  # of a batch's map: less work is not worth a kernel's call from Python
-MEASURED = ("avx512vnni", "avx512", "avx2")  # the instruction sets with which these limits were found
+SAVED = 2  # times fewer products: a map that fills its tiles badly gains less than the transforms cost
 
 
 def suits(layer: nn.Conv2d) -> bool:
-    """Whether our kernels compute a convolution, and are quicker than PyTorch's in float32."""
+    """Whether our kernels compute a convolution in float32, and may be quicker than PyTorch's."""
     return (
-        library.why_not() is None
-        and library.active() in MEASURED
+        our_kernels.are_quicker()
         and type(layer) is nn.Conv2d
         and (layer.kernel_size, layer.stride, layer.dilation, layer.groups) == ((3, 3), (1, 1), (1, 1), 1)
         and isinstance(layer.padding, tuple)
         and max(layer.padding) <= 2
         and layer.padding_mode == "zeros"
+        and min(layer.in_channels, layer.out_channels) >= FEWEST_CHANNELS
         and layer.in_channels * layer.out_channels >= FEWEST_FILTERS
     )
 
@@ -45,13 +47,17 @@ class TiledConv2d(nn.Conv2d):
 
     def _is_ours(self, input: Tensor) -> bool:
         """Float32 on the CPU, and enough of it; oneDNN's products of bf16 are twice as quick, so autocast stays its."""
+        if not our_kernels.take(input) or torch.is_autocast_enabled("cpu"):
+            return False
+        n, channels, h, w = input.shape
+        top, left = self.padding
+        down, across = h + 2 * int(top) - 2, w + 2 * int(left) - 2
         return (
-            input.device.type == "cpu"
-            and input.dtype == self.weight.dtype == torch.float32
-            and input.ndim == 4
-            and input.shape[0] * input.shape[2] * input.shape[3] >= FEWEST_PIXELS
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
+            input.dtype == self.weight.dtype == torch.float32
+            and channels == self.in_channels
+            and n * h * w >= FEWEST_PIXELS
+            and min(down, across) >= 1
+            and 9 * down * across >= SAVED * _products(_method(down, across), down, across)
         )
 
 
@@ -76,9 +82,21 @@ class _Tiled(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         by_weight = _by_weight(x, gradient, weight, padding=(top, left)) if of_weight else None
         by_bias = gradient.sum((0, 2, 3)) if of_bias else None
-        turned = weight.transpose(0, 1).flip(2, 3)
-        by_x = _convolve(gradient, turned, None, padding=(2 - top, 2 - left)) if of_x else None
+        by_x = None
+        if of_x:
+            turned = weight.transpose(0, 1).flip(2, 3)
+            by_x = _convolve(gradient, turned, None, padding=(2 - top, 2 - left))
         return by_x, by_weight, by_bias, None, None
+
+
+def _method(down: int, across: int) -> int:
+    """Of the tiles with the fewest products for a map of so many outputs."""
+    return min(METHODS, key=lambda method: _products(method, down, across))
+
+
+def _products(method: int, down: int, across: int) -> int:
+    """Of a filter with a map; 9 for each output without tiles."""
+    return (method + 2) ** 2 * -(-down // method) * -(-across // method)
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[int, int]) -> Tensor:
@@ -100,7 +118,14 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[
 
 
 def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, *, padding: tuple[int, int]) -> Tensor:
-    """By weights, in whose order in memory it lies, of what x (n, c, h, w) and them gave; both with channels last."""
+    """The gradient by the weights, (k, c, 3, 3), which lies in memory as they do.
+
+    Args:
+        x: (n, c, h, w), with channels last.
+        gradient: By the outputs, (n, k, h', w'), with channels last.
+        weight: (k, c, 3, 3).
+        padding: Zeros above and below, left and right.
+    """
     kernels = library.load()
     by_weight = torch.empty_like(weight)
     arguments = _arguments(x, gradient, padding=padding)
@@ -117,7 +142,7 @@ def _arguments(x: Tensor, y: Tensor, *, padding: tuple[int, int]) -> ConvArgumen
     arguments = convolution(layer, threads=torch.get_num_threads())
     fill(arguments.x, x)
     fill(arguments.y, y)
-    arguments.method, arguments.type = METHOD, library.FLOAT32
+    arguments.method, arguments.type = _method(*y.shape[2:]), library.FLOAT32
     return arguments
 
 

@@ -1,19 +1,38 @@
-"""Our kernels beside PyTorch's in training: on the same threads, and never refused."""
+"""Our kernels beside PyTorch's in training: where they were measured, on the same threads, and never refused."""
 
 import ctypes
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from verydeep.engine import library
 from verydeep.errors import VerydeepError
+
+MEASURED = ("avx512vnni", "avx512", "avx2")  # the instruction sets with which ours were found to be quicker
+
+
+def are_quicker() -> bool:
+    """Whether our kernels run here, with instructions with which they were measured."""
+    return library.why_not() is None and library.active() in MEASURED
+
+
+def take(input: Tensor) -> bool:
+    """Whether a kernel can read a map (n, c, h, w) where it lies: not in a compiler, and not one that only pretends."""
+    if torch.compiler.is_compiling():
+        return False
+    return type(input) in (Tensor, torch.nn.Parameter) and input.device.type == "cpu" and input.ndim == 4
 
 
 @cache
 def share_threads() -> None:
-    """Let our kernels compute on PyTorch's threads, which keep a core busy for a while after each operation."""
-    if library.why_not() is not None:
-        return
+    """Let our kernels compute on PyTorch's threads, which keep a core busy for a while after each operation.
+
+    Raises:
+        ConfigError: the kernels cannot run here.
+    """
     maps = Path("/proc/self/maps")
     lines = maps.read_text(errors="surrogateescape").splitlines() if maps.exists() else []
     paths = {line.split(maxsplit=5)[5] for line in lines if "libgomp" in line}
@@ -24,7 +43,11 @@ def share_threads() -> None:
 
 
 def check(answer: int) -> None:
-    """Nothing where a kernel has computed; it is only asked for what it takes, so anything else is our fault."""
+    """Nothing where a kernel has computed.
+
+    Raises:
+        VerydeepError: it has not; it is only asked for what it takes, so that is our fault.
+    """
     if answer != library.OK:
         raise VerydeepError(
             f"a kernel refuses with {answer} what it should take",

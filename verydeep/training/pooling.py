@@ -12,16 +12,17 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from verydeep.engine import library
+from verydeep.training import our_kernels
 from verydeep.training.our_kernels import check
 
 TYPES = {torch.float32: library.FLOAT32, torch.bfloat16: library.BFLOAT16}
+FEWEST_CHANNELS = 16  # with fewer, a vector is half empty, and PyTorch is quicker
 
 
 def suits(pool: nn.MaxPool2d) -> bool:
-    """Whether our kernels compute a pool in training."""
+    """Whether our kernels compute a pool in training, and may be quicker than PyTorch's."""
     return (
-        library.why_not() is None
-        and library.active() != "generic"
+        our_kernels.are_quicker()
         and _both(pool.kernel_size) == _both(pool.stride) == (2, 2)
         and _both(pool.padding) == (0, 0)
         and _both(pool.dilation) == (1, 1)
@@ -29,36 +30,35 @@ def suits(pool: nn.MaxPool2d) -> bool:
     )
 
 
-class HalvingPool(nn.MaxPool2d):
-    """A max-pool, by our kernels where it halves the map."""
+class FastMaxPool2d(nn.MaxPool2d):
+    """A max-pool, by our kernels where its windows are 2x2, side by side."""
 
     rectified = False  # a ReLU follows
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w'), channels last in memory where our kernels compute it."""
         if self._is_ours(input):
-            return _Halve.apply(input, self.rectified)  # type: ignore[no-any-return]
+            return _MaxPool2x2.apply(input, self.rectified)  # type: ignore[no-any-return]
         pooled: Tensor = super().forward(input)  # type: ignore[assignment]
         return functional.relu(pooled) if self.rectified else pooled
 
     def _is_ours(self, input: Tensor) -> bool:
         return (
-            suits(self)
-            and input.device.type == "cpu"
+            our_kernels.take(input)
+            and suits(self)
             and input.dtype in TYPES
-            and input.ndim == 4
+            and input.shape[1] >= FEWEST_CHANNELS
             and min(input.shape[2:]) >= 2
-            and not torch.compiler.is_compiling()
         )
 
 
-class RectifiedPool(HalvingPool):
+class RectifiedPool(FastMaxPool2d):
     """A max-pool, then ReLU: the numbers of ReLU, then the pool, from a quarter of the comparisons."""
 
     rectified = True
 
 
-class _Halve(torch.autograd.Function):
+class _MaxPool2x2(torch.autograd.Function):
     """The largest number of each window, and the larger of it and 0 if it is rectified."""
 
     @staticmethod
@@ -66,25 +66,25 @@ class _Halve(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         n, c, h, w = x.shape
         y = torch.empty((n, c, h // 2, w // 2), dtype=x.dtype, memory_format=torch.channels_last)
-        which = torch.empty(y.shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        indices = torch.empty(y.shape, dtype=torch.uint8, memory_format=torch.channels_last)
         check(
-            library.load().vd_halve(
-                x.data_ptr(), _sizes(x), y.data_ptr(), which.data_ptr(), TYPES[x.dtype], rectified, _threads()
+            library.load().vd_max_pool2x2(
+                x.data_ptr(), _sizes(x), y.data_ptr(), indices.data_ptr(), TYPES[x.dtype], rectified, _threads()
             )
         )
-        ctx.save_for_backward(which)
+        ctx.save_for_backward(indices)
         ctx.shape = x.shape
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (which,) = ctx.saved_tensors
+        (indices,) = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         by_x = torch.empty(ctx.shape, dtype=gradient.dtype, memory_format=torch.channels_last)
         check(
-            library.load().vd_halve_gradient(
-                gradient.data_ptr(), which.data_ptr(), _sizes(by_x), by_x.data_ptr(), TYPES[by_x.dtype], _threads()
+            library.load().vd_max_pool2x2_gradient(
+                gradient.data_ptr(), indices.data_ptr(), _sizes(by_x), by_x.data_ptr(), TYPES[by_x.dtype], _threads()
             )
         )
         return by_x, None

@@ -1,5 +1,6 @@
 """The layers of a network in training, computed with less work: the same function, names and weights."""
 
+import copy
 import math
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from verydeep.training import convolution, pooling
 from verydeep.training.convolution import TiledConv2d
 from verydeep.training.our_kernels import share_threads
-from verydeep.training.pooling import HalvingPool, RectifiedPool
+from verydeep.training.pooling import FastMaxPool2d, RectifiedPool
 
 LARGE = 2**18  # weights of a linear layer from which oneDNN's product is worth its call
 STEPS = 2**16  # of a dropout rate: each number is decided by 16 random bits
@@ -27,12 +28,16 @@ def take_shortcuts(model: nn.Sequential, *, precision: str = "float32") -> nn.Se
             _shorten(module)
     for module in model.modules():
         if type(module) is nn.MaxPool2d and pooling.suits(module):
-            module.__class__ = HalvingPool
+            module.__class__ = FastMaxPool2d
         elif precision == "float32" and isinstance(module, nn.Conv2d) and convolution.suits(module):
             module.__class__ = TiledConv2d
-    if any(isinstance(module, HalvingPool | TiledConv2d) for module in model.modules()):
+    if any(_is_ours(module) for module in model.modules()):
         share_threads()
     return model
+
+
+def _is_ours(module: nn.Module) -> bool:
+    return isinstance(module, TiledConv2d) or (isinstance(module, FastMaxPool2d) and pooling.suits(module))
 
 
 class CountedDropout(nn.Dropout):
@@ -92,10 +97,12 @@ def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _shorten(layers: nn.Sequential) -> None:
-    for (name, layer), (_, pool) in pairwise(list(layers.named_children())):
-        if type(layer) is nn.ReLU and type(pool) is nn.MaxPool2d:
+    for (name, layer), (after, pool) in pairwise(list(layers.named_children())):
+        if type(layer) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
+            rectified = copy.copy(pool)  # it may have another place, without a ReLU before it
+            rectified.__class__ = RectifiedPool
             setattr(layers, name, nn.Identity())
-            pool.__class__ = RectifiedPool
+            setattr(layers, after, rectified)
     for name, layer in list(layers.named_children()):
         if type(layer) is nn.Dropout:
             setattr(layers, name, CountedDropout(layer.p))

@@ -177,6 +177,98 @@ void check(const Problem &p) {
   }
 }
 
+Floats gradient_of(const Problem &p, const Floats &y, int threads) {
+  vd_conv_args a = p.args;
+  a.threads = threads;
+  a.x.data = const_cast<float *>(p.x.data()), a.y.data = const_cast<float *>(y.data());
+  a.workspace_bytes = vd_conv_gradient_workspace_bytes(&a);
+  const Space workspace(a.workspace_bytes);
+  a.workspace = workspace.data;
+  Floats gradient(p.weights.size(), -7.0f);
+  const int64_t strides[4] = {a.x.c * 9, 9, 3, 1};
+  require(vd_conv_gradient(&a, gradient.data(), strides) == VD_OK, "no gradient", p);
+  return gradient;
+}
+
+// By weights, against the definition; the numbers of x stand for the gradient of the outputs too.
+void check_gradient(Problem p, int method) {
+  vd_conv_args &a = p.args;
+  a.method = method, a.type = VD_FLOAT32, a.pool = VD_NO_POOL;
+  a.y.h = rows(a, 0), a.y.w = rows(a, 1);
+  Floats y(static_cast<size_t>(a.y.n * a.y.h * a.y.w * a.y.pixel));
+  for (size_t i = 0; i < y.size(); i++) y[i] = p.x[i % p.x.size()];
+  const Floats found = gradient_of(p, y, 1);
+  double off = 0, size = 0;
+  for (int64_t k = 0; k < a.y.c; k++)
+    for (int64_t c = 0; c < a.x.c; c++)
+      for (int64_t tap = 0; tap < 9; tap++) {
+        double sum = 0, squares = 0;
+        for (int64_t n = 0; n < a.y.n; n++)
+          for (int64_t i = 0; i < a.y.h; i++)
+            for (int64_t j = 0; j < a.y.w; j++) {
+              const int64_t row = i + tap / 3 - a.padding[0], column = j + tap % 3 - a.padding[2];
+              if (row < 0 || column < 0 || row >= a.x.h || column >= a.x.w) continue;
+              const double term = double(p.x[static_cast<size_t>(((n * a.x.h + row) * a.x.w + column) * a.x.pixel + c)]) *
+                                  y[static_cast<size_t>(((n * a.y.h + i) * a.y.w + j) * a.y.pixel + k)];
+              sum += term, squares += term * term;
+            }
+        const double value = found[static_cast<size_t>((k * a.x.c + c) * 9 + tap)];
+        off = std::isnan(value) ? INFINITY : std::max(off, std::abs(value - sum));
+        size = std::max(size, std::sqrt(squares));
+      }
+  require(off <= 5e-5 * size, "a gradient too far off", p);
+  for (int threads : {2, 3, 8}) require(gradient_of(p, y, threads) == found, "threads change bits of a gradient", p);
+}
+
+// As many tiles as are not transformed at once.
+Problem of_many_parts(std::mt19937_64 &random) {
+  Problem p = drawn(random);
+  vd_conv_args &a = p.args;
+  a.groups = 1, a.x.n = a.y.n = 3, a.x.h = a.x.w = 30, a.x.c = a.x.pixel = 5, a.y.c = a.y.pixel = 300;
+  for (int axis = 0; axis < 2; axis++) a.kernel[axis] = 3, a.stride[axis] = a.dilation[axis] = 1;
+  p.x.resize(static_cast<size_t>(a.x.n * a.x.h * a.x.w * a.x.pixel), 0.5f);
+  p.weights.resize(static_cast<size_t>(a.y.c * a.x.c * 9));
+  return p;
+}
+
+// A map of distinct numbers, half of them below 0: each output is the largest of its window, and its gradient goes back there,
+// but for those that a ReLU cuts off.
+template <class Bits> void check_max_pool(int type, int64_t c, bool relu) {
+  const int64_t shape[4] = {2, 7, 9, c}, down = 3, across = 4;
+  const std::string text = std::to_string(c) + " channels";
+  std::vector<Bits> x(static_cast<size_t>(2 * 7 * 9 * c)), back(x.size(), 1), y(static_cast<size_t>(2 * down * across * c));
+  std::vector<uint8_t> indices(y.size());
+  const auto value = [&](Bits bits) {
+    const uint32_t wide = uint32_t(bits) << (type == VD_FLOAT32 ? 0 : 16);
+    float number;
+    std::memcpy(&number, &wide, sizeof number);
+    return number;
+  };
+  for (size_t i = 0; i < x.size(); i++) {  // the bits of growing floats grow
+    const size_t rank = i * 7919 % x.size(), sign = rank % 2 << (8 * sizeof(Bits) - 1);
+    x[i] = static_cast<Bits>((type == VD_FLOAT32 ? 0x3f000000u : 0x1000u) + rank + sign);
+  }
+  require(vd_max_pool2x2(x.data(), shape, y.data(), indices.data(), type, relu, 3) == VD_OK, "max-pool", text);
+  const std::vector<Bits> gradient(y.size(), 5);
+  require(vd_max_pool2x2_gradient(gradient.data(), indices.data(), shape, back.data(), type, 3) == VD_OK, "max-pool's gradient", text);
+  for (int64_t n = 0; n < 2; n++)
+    for (int64_t i = 0; i < 7; i++)
+      for (int64_t j = 0; j < 9; j++)
+        for (int64_t k = 0; k < c; k++) {
+          const auto at = [&](int64_t row, int64_t column) { return static_cast<size_t>(((n * 7 + row) * 9 + column) * c + k); };
+          bool wins = i < 2 * down && j < 2 * across;
+          float most = -INFINITY;
+          for (int place = 0; wins && place < 4; place++)
+            most = std::max(most, value(x[at(i / 2 * 2 + place / 2, j / 2 * 2 + place % 2)]));
+          if (wins) {
+            const Bits found = y[static_cast<size_t>(((n * down + i / 2) * across + j / 2) * c + k)];
+            require(value(found) == (relu ? std::max(most, 0.0f) : most), "max-pool", text);
+          }
+          wins = wins && value(x[at(i, j)]) == most && !(relu && most <= 0);
+          require(back[at(i, j)] == (wins ? 5 : 0), "max-pool's gradient", text);
+        }
+}
+
 // The same from several threads at once, each of which asks for threads of its own.
 void together(const Problem &p) {
   const Floats y = computed(p, 1);
@@ -296,7 +388,18 @@ int main(int count, char **words) {
   for (std::string name; names >> name;) {
     if (vd_use_isa(name.c_str()) != VD_OK) continue;
     std::mt19937_64 random(seed);
-    for (int i = 0; i < problems; i++, done++) check(drawn(random));
+    for (int i = 0; i < problems; i++, done++) {
+      const Problem p = drawn(random);
+      check(p);
+      if (p.args.kernel[0] == 3 && p.args.method != VD_DIRECT) check_gradient(p, i % 2 ? VD_F2 : VD_F4);
+    }
+    check_gradient(of_many_parts(random), VD_F4);
+    for (int64_t c : {1, 5, 16, 37}) {
+      for (bool relu : {false, true}) {
+        check_max_pool<uint32_t>(VD_FLOAT32, c, relu);
+        check_max_pool<uint16_t>(VD_BFLOAT16, c, relu);
+      }
+    }
     other_steps(random);
     for (int i = 0; i < 3; i++) together(drawn(random));
     if (forks) after_fork(drawn(random));

@@ -103,11 +103,11 @@ int vd_pool(const vd_map *x, const vd_map *y, int32_t pooling, const int64_t ker
                       const int64_t padding_top_left[2], int32_t threads) {
   return table().pool(x, y, pooling, kernel, stride, padding_top_left, threads);
 }
-int vd_halve(const void *x, const int64_t shape[4], void *y, uint8_t *which, int32_t type, int32_t relu, int32_t threads) {
-  return table().halve(x, shape, y, which, type, relu, threads);
+int vd_max_pool2x2(const void *x, const int64_t shape[4], void *y, uint8_t *indices, int32_t type, int32_t relu, int32_t threads) {
+  return table().max_pool2x2(x, shape, y, indices, type, relu, threads);
 }
-int vd_halve_gradient(const void *y, const uint8_t *which, const int64_t shape[4], void *x, int32_t type, int32_t threads) {
-  return table().halve_gradient(y, which, shape, x, type, threads);
+int vd_max_pool2x2_gradient(const void *y, const uint8_t *indices, const int64_t shape[4], void *x, int32_t type, int32_t threads) {
+  return table().max_pool2x2_gradient(y, indices, shape, x, type, threads);
 }
 int vd_linear(const float *x, const void *weights, const float *bias, float *y, int64_t n, int64_t inputs,
                         int64_t outputs, int32_t type, int32_t relu, int32_t threads) {

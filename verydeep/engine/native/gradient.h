@@ -21,6 +21,8 @@ template <int M> struct WeightGradient {
       : args(args), forward(args, gathered(args)), tiling(forward.tiling), d_panel(tiling.tiles * PANEL),
         d_plane(tiling.off_the_same_sets(tiling.panels * d_panel)) {}
 
+  WeightGradient(const WeightGradient &) = delete;  // `tiling` is its own
+
   static Tiling<M, 3, Float32> gathered(const vd_conv_args &args) {
     Tiling<M, 3, Float32> tiling(args);
     const int64_t bytes = POINTS * 4 * (tiling.row + tiling.panels * PANEL);
@@ -95,33 +97,44 @@ template <int M> struct WeightGradient {
   }
 
   // G^T (.) G of a channel's sums, for the outputs of one vector.
-  void transform_sums(const float *sums, int64_t panel, int w, int64_t c, float *gradient, const int64_t strides[4]) const {
-    const int64_t k = panel * PANEL + w * LANES, outputs = std::min<int64_t>(LANES, args.y.c - k);
-    lanes half[3][SIDE] = {}, filters[3][3] = {};
+  void transform_sums(const float *sums, lanes (&filters)[3][3]) const {
+    const int64_t point = tiling.channels * PANEL;
+    lanes half[3][SIDE] = {};
 #pragma GCC unroll 8
     for (int j = 0; j < SIDE; j++)
 #pragma GCC unroll 8
       for (int i = 0; i < SIDE; i++) {
-        const lanes value = load(sums_of(const_cast<float *>(sums), panel, i * SIDE + j, c) + w * LANES);
+        const lanes value = load(sums + (i * SIDE + j) * point);
 #pragma GCC unroll 4
         for (int tap = 0; tap < 3; tap++) half[tap][j] += static_cast<float>(share_of<SIDE, 3>(i, tap)) * value;
       }
 #pragma GCC unroll 4
     for (int r = 0; r < 3; r++)
-#pragma GCC unroll 8
-      for (int j = 0; j < SIDE; j++)
 #pragma GCC unroll 4
-        for (int s = 0; s < 3; s++) filters[r][s] += static_cast<float>(share_of<SIDE, 3>(j, s)) * half[r][j];
-    for (int r = 0; r < 3; r++)
       for (int s = 0; s < 3; s++) {
-        float *to = gradient + k * strides[0] + c * strides[1] + r * strides[2] + s * strides[3];
-        for (int64_t lane = 0; lane < outputs; lane++) to[lane * strides[0]] = filters[r][s][lane];
+        filters[r][s] = lanes{};
+#pragma GCC unroll 8
+        for (int j = 0; j < SIDE; j++) filters[r][s] += static_cast<float>(share_of<SIDE, 3>(j, s)) * half[r][j];
       }
+  }
+
+  // Several channels together, so that what lies side by side in memory is written at once.
+  void write_filters(const float *sums, int64_t first_k, int64_t first_c, float *gradient, const int64_t strides[4]) const {
+    const int64_t outputs = std::min<int64_t>(LANES, args.y.c - first_k), channels = std::min<int64_t>(LANES, tiling.channels - first_c);
+    lanes filters[LANES][3][3];
+    for (int64_t c = 0; c < channels; c++) transform_sums(sums + (first_c + c) * PANEL, filters[c]);
+    for (int64_t k = 0; k < outputs; k++)
+      for (int r = 0; r < 3; r++)
+        for (int s = 0; s < 3; s++) {
+          float *to = gradient + (first_k + k) * strides[0] + first_c * strides[1] + r * strides[2] + s * strides[3];
+          for (int64_t c = 0; c < channels; c++) to[c * strides[1]] = filters[c][r][s][k];
+        }
   }
 
   void run(float *gradient, const int64_t strides[4]) const {
     float *const v = static_cast<float *>(args.workspace), *d = v + tiling.v_size(), *sums = d + POINTS * d_plane;
-    const int64_t parts = (tiling.count + tiling.tiles - 1) / tiling.tiles;
+    const int64_t parts = tiling.count ? (tiling.count + tiling.tiles - 1) / tiling.tiles : 0;
+    if (parts == 0) std::fill_n(sums, sums_size(), 0.0f);
     for (int64_t part = 0; part < parts; part++) {
       const int64_t first = tiling.count * part / parts, tiles = tiling.count * (part + 1) / parts - first;
       share(args.threads, tiles, [&](int64_t t, int) {
@@ -132,35 +145,36 @@ template <int M> struct WeightGradient {
         multiply(i / tiling.panels, i % tiling.panels, tiles, part == 0, v, d, sums);
       });
     }
-    share(args.threads, tiling.channels, [&](int64_t c, int) {
-      for (int64_t panel = 0; panel < tiling.panels; panel++)
-        for (int w = 0; w < WIDE && panel * PANEL + w * LANES < args.y.c; w++)
-          transform_sums(sums, panel, w, c, gradient, strides);
+    const int64_t pieces = (tiling.channels + LANES - 1) / LANES, vectors = (args.y.c + LANES - 1) / LANES;
+    share(args.threads, vectors * pieces, [&](int64_t i, int) {
+      const int64_t k = i / pieces * LANES;
+      write_filters(sums_of(sums, k / PANEL, 0, 0) + k % PANEL, k, i % pieces * LANES, gradient, strides);
     });
   }
 };
 
-// Calls body with a null pointer to the class that computes these arguments; -1 where there is none.
-template <class Body> inline int64_t with_gradient(const vd_conv_args &args, const Body &body) {
-  if (args.type != VD_FLOAT32 || args.pool != VD_NO_POOL || unfit(args) != VD_OK || args.kernel[0] != 3) return -1;
-  if (args.method == VD_F2) return body(static_cast<WeightGradient<2> *>(nullptr));
-  if (args.method == VD_F4) return body(static_cast<WeightGradient<4> *>(nullptr));
-  return -1;
+inline int unfit_gradient(const vd_conv_args &args) {
+  const int wrong = unfit(args);
+  if (wrong != VD_OK) return wrong;
+  const bool known = args.kernel[0] == 3 && (args.method == VD_F2 || args.method == VD_F4);
+  return known && args.type == VD_FLOAT32 && args.pool == VD_NO_POOL ? VD_OK : VD_UNSUPPORTED;
+}
+
+template <class Body> inline auto with_gradient(const vd_conv_args &args, const Body &body) {
+  return args.method == VD_F2 ? body(WeightGradient<2>(args)) : body(WeightGradient<4>(args));
 }
 
 inline int64_t conv_gradient_workspace_bytes(const vd_conv_args *args) {
-  return with_gradient(*args, [&](auto *kind) -> int64_t {
-    return std::remove_pointer_t<decltype(kind)>(*args).workspace_size() * int64_t(sizeof(float));
-  });
+  if (unfit_gradient(*args) != VD_OK) return -1;
+  return with_gradient(*args, [](const auto &by_weights) { return by_weights.workspace_size() * int64_t(sizeof(float)); });
 }
 
 inline int conv_gradient(const vd_conv_args *args, float *gradient, const int64_t *strides) {
-  const int64_t done = with_gradient(*args, [&](auto *kind) -> int64_t {
-    const std::remove_pointer_t<decltype(kind)> by_weights(*args);
-    if (args->x.n == 0) return VD_BAD_SHAPE;
-    if (args->workspace_bytes < by_weights.workspace_size() * int64_t(sizeof(float))) return VD_WORKSPACE_TOO_SMALL;
+  const int wrong = unfit_gradient(*args);
+  if (wrong != VD_OK) return wrong;
+  if (args->workspace_bytes < conv_gradient_workspace_bytes(args)) return VD_WORKSPACE_TOO_SMALL;
+  return with_gradient(*args, [&](const auto &by_weights) {
     by_weights.run(gradient, strides);
-    return VD_OK;
+    return int(VD_OK);
   });
-  return done < 0 ? VD_UNSUPPORTED : static_cast<int>(done);
 }

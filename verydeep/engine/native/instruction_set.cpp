@@ -42,7 +42,7 @@ namespace VD_ISA {
 
 #include "maps.h"
 
-#include "halve.h"
+#include "max_pool.h"
 
 #include "conv.h"
 
@@ -63,16 +63,16 @@ extern "C" const vd_table *VD_JOIN(vd_table_, VD_ISA)(void) {
       conv_gradient,
       [](const vd_map *x, const vd_map *y, int32_t pooling, const int64_t *kernel, const int64_t *stride,
          const int64_t *padding, int32_t threads) { return pool(*x, *y, pooling, kernel, stride, padding, threads); },
-      [](const void *x, const int64_t *shape, void *y, uint8_t *which, int32_t type, int32_t relu, int32_t threads) {
-        return with_halves(shape, type, threads, [&](auto bits) {
+      [](const void *x, const int64_t *shape, void *y, uint8_t *indices, int32_t type, int32_t relu, int32_t threads) {
+        return with_type_of_map(shape, type, threads, [&](auto bits) {
           typedef decltype(bits) Bits;
-          halve(static_cast<const Bits *>(x), shape, static_cast<Bits *>(y), which, relu != 0, threads);
+          max_pool2x2(static_cast<const Bits *>(x), shape, static_cast<Bits *>(y), indices, relu != 0, threads);
         });
       },
-      [](const void *y, const uint8_t *which, const int64_t *shape, void *x, int32_t type, int32_t threads) {
-        return with_halves(shape, type, threads, [&](auto bits) {
+      [](const void *y, const uint8_t *indices, const int64_t *shape, void *x, int32_t type, int32_t threads) {
+        return with_type_of_map(shape, type, threads, [&](auto bits) {
           typedef decltype(bits) Bits;
-          halve_gradient(static_cast<const Bits *>(y), which, shape, static_cast<Bits *>(x), threads);
+          max_pool2x2_gradient(static_cast<const Bits *>(y), indices, shape, static_cast<Bits *>(x), threads);
         });
       },
       [](const float *x, const void *weights, const float *bias, float *y, int64_t n, int64_t inputs, int64_t outputs,

@@ -82,8 +82,9 @@ int64_t vd_conv_workspace_bytes(const vd_conv_args *args);
 int vd_conv(const vd_conv_args *args);
 
 /* The gradient of a 3x3 convolution by its weights: over all images and pixels the sum of y, which holds the gradient of the
- * convolution's outputs, times what the weight was multiplied with. Of `args` the maps, kernel, padding, workspace and threads count,
- * with VD_F2 or VD_F4 and VD_FLOAT32, without pooling. Strides as in vd_conv_pack_strided. An infinity or a NaN in a map makes NaNs. */
+ * convolution's outputs, times what the weight was multiplied with; zeros without images. Of `args` the maps, kernel, padding,
+ * workspace and threads count, with VD_F2 or VD_F4 and VD_FLOAT32, without pooling. Strides as in vd_conv_pack_strided. An infinity
+ * or a NaN in a map makes NaNs. Refused as by vd_conv. */
 int vd_conv_gradient(const vd_conv_args *args, float *gradient, const int64_t strides[4]);
 /* Bytes of workspace for it; -1 where there is no such gradient. */
 int64_t vd_conv_gradient_workspace_bytes(const vd_conv_args *args);
@@ -91,11 +92,13 @@ int64_t vd_conv_gradient_workspace_bytes(const vd_conv_args *args);
 /* A pool; y's sizes say how many windows there are, the padding never counts. */
 int vd_pool(const vd_map *x, const vd_map *y, int32_t pooling, const int64_t kernel[2], const int64_t stride[2],
             const int64_t padding_top_left[2], int32_t threads);
-/* In training: the maxima of x's 2x2 windows, stride 2, without a last odd row or column; relu: then max(y, 0). Maps without gaps of
- * VD_FLOAT32 or VD_BFLOAT16 (the numbers themselves), `shape` (n, h, w, c) of x. A NaN is the largest. `which` holds a byte for
- * each number of y, by which the gradient of y finds its way back to x. */
-int vd_halve(const void *x, const int64_t shape[4], void *y, uint8_t *which, int32_t type, int32_t relu, int32_t threads);
-int vd_halve_gradient(const void *y, const uint8_t *which, const int64_t shape[4], void *x, int32_t type, int32_t threads);
+/* In training: y (n, h / 2, w / 2, c), the maxima of x's 2x2 windows, stride 2, without a last odd row or column; relu: then
+ * max(y, 0). Maps in one piece, of VD_FLOAT32 or VD_BFLOAT16 (the numbers themselves), `shape` (n, h, w, c) of x. A NaN is the
+ * largest. `indices`, a byte for each number of y, says where in its window the maximum lies: 0 and 1 above, 2 and 3 below, 4
+ * nowhere, where the ReLU lets no gradient through; by them the gradient of y finds its way back to x, where all else becomes 0.
+ * VD_BAD_SHAPE where no window has a place, VD_UNSUPPORTED of another type. */
+int vd_max_pool2x2(const void *x, const int64_t shape[4], void *y, uint8_t *indices, int32_t type, int32_t relu, int32_t threads);
+int vd_max_pool2x2_gradient(const void *y, const uint8_t *indices, const int64_t shape[4], void *x, int32_t type, int32_t threads);
 /* y = x weights^T + bias, x (n, inputs), weights (outputs, inputs) of any type but VD_INT16, y (n, outputs). */
 int vd_linear(const float *x, const void *weights, const float *bias, float *y, int64_t n, int64_t inputs,
               int64_t outputs, int32_t type, int32_t relu, int32_t threads);

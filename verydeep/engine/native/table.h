@@ -14,8 +14,8 @@ struct vd_table {
   int64_t (*conv_gradient_workspace_bytes)(const vd_conv_args *);
   int (*conv_gradient)(const vd_conv_args *, float *, const int64_t *);
   int (*pool)(const vd_map *, const vd_map *, int32_t, const int64_t *, const int64_t *, const int64_t *, int32_t);
-  int (*halve)(const void *, const int64_t *, void *, uint8_t *, int32_t, int32_t, int32_t);
-  int (*halve_gradient)(const void *, const uint8_t *, const int64_t *, void *, int32_t, int32_t);
+  int (*max_pool2x2)(const void *, const int64_t *, void *, uint8_t *, int32_t, int32_t, int32_t);
+  int (*max_pool2x2_gradient)(const void *, const uint8_t *, const int64_t *, void *, int32_t, int32_t);
   int (*linear)(const float *, const void *, const float *, float *, int64_t, int64_t, int64_t, int32_t, int32_t, int32_t);
   void (*to_int8)(const float *, int8_t *, int64_t, int64_t, int32_t);
   void (*to_bfloat16)(const float *, uint16_t *, int64_t, int32_t);

@@ -129,7 +129,8 @@ template <int M, int R, class Stored> struct Winograd {
       for (int64_t channel = 0; channel < steps(c) * Stored::TAKES; channel++) {
         transform(channel);
         for (int point = 0; point < POINTS; point++) {
-          const exact_lanes value = u[point / SIDE][point % SIDE] / unit;
+          exact_lanes value = u[point / SIDE][point % SIDE];
+          if (Stored::SCALED) value /= unit;
           for (int lane = 0; lane < LANES; lane++) {
             const bool counts = !Stored::SCALED || value[lane] == value[lane];  // no integer says NaN: the unit does
             panel[point * plane_elements(c) + Stored::place(channel, column + lane)] =

@@ -1,4 +1,4 @@
-"""Max-pools of 2x2 windows in training: PyTorch's to the bit, forward and back, whatever is in the map."""
+"""Max-pools of 2x2 windows in training: the numbers are PyTorch's, forward and back, whatever is in the map."""
 
 import ctypes
 
@@ -42,18 +42,20 @@ def bits_of(map: Tensor) -> np.ndarray:
     return whole.view(torch.int16 if map.dtype == torch.bfloat16 else torch.int32).numpy().view(BITS[map.dtype])
 
 
-def halved(kernels, x: Tensor, gradient: Tensor, *, relu: bool, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def pooled(kernels, x: Tensor, gradient: Tensor, *, relu: bool, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Bits of the pool's outputs and of the gradient by its inputs."""
     n, c, h, w = x.shape
     kind, shape = BITS[x.dtype], (ctypes.c_int64 * 4)(n, h, w, c)
     read, back = Bits((n, h, w, c), kind), Bits((n, h, w, c), kind)
-    y, which = Bits((n, h // 2, w // 2, c), kind), Bits((n, h // 2, w // 2, c), np.uint8)
+    y, indices = Bits((n, h // 2, w // 2, c), kind), Bits((n, h // 2, w // 2, c), np.uint8)
     read.values[...] = bits_of(x)
-    assert kernels.vd_halve(read.pointer, shape, y.pointer, which.pointer, TYPES[x.dtype], relu, threads) == OK
+    assert kernels.vd_max_pool2x2(read.pointer, shape, y.pointer, indices.pointer, TYPES[x.dtype], relu, threads) == OK
     result = y.values.copy()
     y.values[...] = bits_of(gradient)
-    assert kernels.vd_halve_gradient(y.pointer, which.pointer, shape, back.pointer, TYPES[x.dtype], threads) == OK
-    for memory in (read, back, y, which):
+    assert (
+        kernels.vd_max_pool2x2_gradient(y.pointer, indices.pointer, shape, back.pointer, TYPES[x.dtype], threads) == OK
+    )
+    for memory in (read, back, y, indices):
         memory.check()
     return result, back.values.copy()
 
@@ -67,7 +69,7 @@ def halved(kernels, x: Tensor, gradient: Tensor, *, relu: bool, threads: int = 2
     threads=st.integers(1, 4),
     seed=st.integers(0, 999),
 )
-def test_any_map_is_halved_as_pytorch_does_it(kernels, dtype, relu, shape, specials, threads, seed):
+def test_any_map_is_pooled_as_by_pytorch(kernels, dtype, relu, shape, specials, threads, seed):
     draw = np.random.default_rng(seed)
     values = draw.choice(SPECIAL, shape) if specials else draw.standard_normal(shape)
     x = torch.from_numpy(values.astype(np.float32)).to(dtype).requires_grad_()
@@ -75,7 +77,7 @@ def test_any_map_is_halved_as_pytorch_does_it(kernels, dtype, relu, shape, speci
     expected = functional.relu(expected) if relu else expected
     gradient = torch.from_numpy(draw.standard_normal(expected.shape).astype(np.float32)).to(dtype)
     expected.backward(gradient)
-    y, back = halved(kernels, x, gradient, relu=relu, threads=threads)
+    y, back = pooled(kernels, x, gradient, relu=relu, threads=threads)
     found = torch.from_numpy(y.view(np.int16 if dtype == torch.bfloat16 else np.int32)).view(dtype).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=0, equal_nan=True)
     assert np.array_equal(back, bits_of(x.grad))
@@ -94,5 +96,5 @@ def test_any_map_is_halved_as_pytorch_does_it(kernels, dtype, relu, shape, speci
 )
 def test_what_has_no_windows_or_another_type_is_refused(kernels, shape, type, threads, answer):
     sizes = (ctypes.c_int64 * 4)(*shape)
-    assert kernels.vd_halve(None, sizes, None, None, type, 0, threads) == answer
-    assert kernels.vd_halve_gradient(None, None, sizes, None, type, threads) == answer
+    assert kernels.vd_max_pool2x2(None, sizes, None, None, type, 0, threads) == answer
+    assert kernels.vd_max_pool2x2_gradient(None, None, sizes, None, type, threads) == answer
