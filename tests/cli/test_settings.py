@@ -6,6 +6,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 import yaml
 
+from tests.cli.command import TINY
 from verydeep.data.catalog import DATASETS
 from verydeep.settings.config import Config
 from verydeep.settings.recipes import RECIPES
@@ -189,6 +190,12 @@ def test_a_place_that_cannot_be_a_run_folder_is_refused(refused, verydeep, in_an
     )
     for place in ("file", "file/run", "link", "/proc/run", "/dev/null"):
         assert f"--out {place} cannot be a run folder: " in refused("train", "--out", place)
+
+
+def test_an_instruction_set_that_cannot_run_is_refused_before_there_is_a_folder(process, tmp_path):
+    done = process("train", "digits", *TINY, "--out", "run", cwd=tmp_path, VERYDEEP_ISA="wrong")
+    assert done.code == 2 and "error[ISA-UNAVAILABLE]" in done.err
+    assert not (tmp_path / "run").exists()
 
 
 # Where settings come from

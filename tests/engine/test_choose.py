@@ -47,7 +47,7 @@ def test_on_a_gpu_pytorch_computes_and_ours_is_refused():
         "pytorch float32 cuda:1",
         "it computes on the CPU, not on cuda:1",
     )
-    with pytest.raises(ConfigError, match=r"cannot run here: it computes on the CPU, not on cuda:1\. pytorch can;"):
+    with pytest.raises(ConfigError, match=r"here: it computes on the CPU, not on cuda:1\. auto computes in PyTorch"):
         choose("verydeep", device="cuda:1")
 
 

@@ -407,6 +407,18 @@ def test_a_size_that_the_network_does_not_take_is_refused(engine):
     assert engine(images((1, 3, 65, 49))).shape == (1, 10)  # the pools round it down to the same
 
 
+@pytest.mark.parametrize("size", [(96, 80), (21, 35), (64, 48)])
+def test_maps_before_a_linear_layer_are_of_images_of_any_size(engine, size):
+    batch, taps = images((2, 3, *size)), ("relu2_1", "conv1_1", "pool3")
+    model = build(thin(), weights_of(thin())).eval()
+    found, expected = engine.features(batch, taps), vd.features(model, torch.tensor(batch), taps, engine="pytorch")
+    for name in taps:
+        assert error(found[name], expected[name].numpy()) <= TOLERANCE
+    with pytest.raises(ConfigError, match="takes images of 64x48") as refused:
+        engine.features(images((2, 3, 96, 80)), ("relu2_1", "fc6"))
+    assert refused.value.code == "SIZE-FIXED"
+
+
 def test_what_the_engine_does_not_have_is_refused(engine):
     network, arrays = engine.network, weights_of(engine.network)
     with pytest.raises(ConfigError, match="vgg16 has no layer 'conv9_9'"):

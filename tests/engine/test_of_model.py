@@ -146,6 +146,35 @@ def test_images_that_want_gradients_or_another_precision_stay_with_pytorch(model
         assert not is_ours(model, images)
 
 
+def test_it_says_why_pytorch_computes_images_and_in_which_precision(model, images):
+    def said(batch, of=model):
+        choice = vd.engine_of(of, batch)
+        return choice.name, choice.reason
+
+    assert said(images.double()) == ("pytorch float64", "the images are float64, not float32")
+    assert said(images[0]) == ("pytorch float32", "the images are not (n, 3, height, width)")
+    assert said(images[:, :2]) == ("pytorch float32", "the images are not (n, 3, height, width)")
+    assert said(nn.Parameter(images, requires_grad=False))[1] == "the images are a Parameter, no plain tensor"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert said(images) == ("pytorch bfloat16", "PyTorch is told to compute in another way")
+    assert said(images, torch.compile(model)) == ("pytorch float32", "the model was given to torch.compile")
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 3, 32, 32), np.float32), [[1.0]]])
+def test_images_that_are_no_tensor_are_refused(model, wrong):
+    for call in (lambda: vd.engine_of(model, wrong), lambda: vd.features(model, wrong, "fc8", engine="pytorch")):
+        with pytest.raises(ConfigError, match="images of a model of pytorch are a tensor, not") as refused:
+            call()
+        assert refused.value.code == "ENGINE-IMAGES"
+
+
+def test_features_before_a_linear_layer_are_of_images_of_any_size(model):
+    larger = torch.randn(1, 3, 75, 90, generator=torch.Generator().manual_seed(5))
+    check(model, larger, "conv1_1", "relu3_2")
+    with pytest.raises(ConfigError, match="takes images of"):
+        vd.features(model, larger, "fc8")
+
+
 def test_a_layer_that_is_not_there_is_refused_in_the_same_words(model, images):
     for engine in ("auto", "pytorch"):
         with pytest.raises(ConfigError, match="has no layer 'conv9_9'"):

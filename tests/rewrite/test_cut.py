@@ -1,5 +1,7 @@
 """Networks with another end or another input."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from verydeep.backends.check import sample_weights
 from verydeep.backends.pytorch import build, run
 from verydeep.errors import SpecError
 from verydeep.families.catalog import network
-from verydeep.rewrite.cut import cut, head_weights, resize, with_head
+from verydeep.rewrite.cut import cut, head_weights, resize, until, with_head
 from verydeep.rewrite.dense import dense
 from verydeep.spec import Block, Network, ReLU, residual, walk, weights
 
@@ -26,6 +28,15 @@ def test_a_network_cut_at_a_layer_gives_what_a_tap_reads_there(name, layer):
     with torch.no_grad():
         tapped = run(build(net, arrays).eval(), x, taps=(layer,))[layer]
         assert torch.equal(build(short, left).eval()(x), tapped)
+
+
+def test_until_some_layers_is_as_far_as_the_last_of_them_or_its_join():
+    net = network("resnet18")
+    assert until(net, ("add3_1", "conv1")) == replace(cut(net, "add3_1"), name=net.name)
+    assert until(net, ("conv3_1a",)) == until(net, ("add3_1",))
+    assert until(net, (walk(net)[-1].layer.name,)) == net
+    with pytest.raises(SpecError, match="no layer"):
+        until(net, ("relu9_9",))
 
 
 def test_blocks_behind_the_cut_are_gone():

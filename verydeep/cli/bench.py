@@ -34,12 +34,17 @@ def run(
     seed: Annotated[int, WHOLE, Parameter(help="Of images and initial weights.")] = 0,
     training: Annotated[bool, FLAG, Parameter(help="Measure training steps: our loop beside plain PyTorch.")] = False,
     recipe: Annotated[
-        str, Parameter(help="For --training: recipes with commas, or all; what is not given comes from them.")
-    ] = "fashion",
+        str | None,
+        Parameter(
+            help="For --training: recipes with commas, or all; what is not given comes from them [default: fashion]."
+        ),
+    ] = None,
     protocols: Annotated[
         bool, FLAG, Parameter(help="Measure dense evaluation beside 150 crops, and features beside the cut network.")
     ] = False,
-    tap: Annotated[str, Parameter(help="For --protocols: the layer whose features are read.")] = "relu3_3",
+    tap: Annotated[
+        str | None, Parameter(help="For --protocols: the layer whose features are read [default: relu3_3].")
+    ] = None,
     format: Literal["text", "json", "markdown"] = "text",
     out: Annotated[Path | None, Parameter(help="Folder for bench.json, bench.md and bench.svg.")] = None,
 ) -> None:
@@ -60,7 +65,15 @@ def run(
     batches = () if batch is None else asked.counts(batch, option="--batch")
     areas = () if size is None else asked.sizes(size)
     kinds = () if precision is None else asked.words(precision)
-    _refuse_mixture(training=training, protocols=protocols, engines=engines, size=size, precision=precision)
+    _refuse_mixture(
+        training=training,
+        protocols=protocols,
+        engines=engines,
+        size=size,
+        precision=precision,
+        recipe=recipe,
+        tap=tap,
+    )
     shared: dict[str, Any] = {"threads": threads, "say": _say} | ({} if calls is None else {"calls": calls})
     with stopping() as stop:
         stop.hint = "Nothing was written."
@@ -73,14 +86,14 @@ def run(
                 "precision": asked.at_most_one(kinds, option="--precision"),
             }
             settings = {name: value for name, value in given.items() if value is not None}
-            names = () if recipe == "all" else asked.words(recipe)
+            names = () if recipe == "all" else asked.words(recipe or "fashion")
             found = bench_training(net, recipes=names, seed=seed, **shared, **settings)
         elif protocols:
             from verydeep.benchmark.protocols import bench_protocols
 
             named = None if engines is None else asked.words(engines)
             images = asked.at_most_one(batches, option="--batch") or 1
-            found = bench_protocols(net or NET, engines=named, tap=tap, batch=images, seed=seed, **shared)
+            found = bench_protocols(net or NET, engines=named, tap=tap or "relu3_3", batch=images, seed=seed, **shared)
         else:
             from verydeep.benchmark.bench import bench
 
@@ -103,12 +116,15 @@ def run(
 def _refuse_mixture(*, training: bool, protocols: bool, **given: str | None) -> None:
     """ConfigError for options that belong to another kind of benchmark than the one that is asked for."""
     kinds = [name for name, is_given in (("training", training), ("protocols", protocols)) if is_given]
-    others = {"training": ("engines",), "protocols": ("size", "precision")}
-    wrong = [*kinds[1:], *(name for name in others.get(kinds[0], ()) if given[name] is not None)] if kinds else []
+    foreign = {"training": ("engines", "tap"), "protocols": ("size", "precision", "recipe")}
+    wrong = [*kinds[1:], *(name for name in foreign.get(kinds[0], ()) if given[name] is not None)] if kinds else []
     if wrong:
         raise ConfigError(
             f"--{kinds[0]} and --{wrong[0]} do not go together", code="OPTIONS-DISAGREE", hint="Give one of them."
         )
+    for option, kind in (("recipe", "training"), ("tap", "protocols")):
+        if given[option] is not None and not kinds:
+            raise ConfigError(f"--{option} is for --{kind}", code="OPTIONS-DISAGREE", hint=f"Give --{kind} too.")
 
 
 def _square(size: tuple[int, int] | None) -> int | None:

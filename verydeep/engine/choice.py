@@ -38,5 +38,5 @@ def check_engine(name: str) -> None:
     """
     if name not in get_args(EngineName):
         raise ConfigError(
-            f"there is no engine {name!r}", code="ENGINE-UNKNOWN", hint=choices(name, get_args(EngineName))
+            f"there is no engine {name!r}", code="ENGINE-UNKNOWN", hint=choices(str(name), get_args(EngineName))
         )

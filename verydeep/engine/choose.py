@@ -42,7 +42,7 @@ def choose(engine: str = "auto", *, device: str | torch.device = "cpu", why_not:
         raise ConfigError(
             f"the engine verydeep cannot run here: {reason}",
             code="ENGINE-UNAVAILABLE",
-            hint="pytorch can; auto takes it by itself.",
+            hint="auto computes in PyTorch instead.",
         )
     return Choice("pytorch", theirs, reason)
 

@@ -25,7 +25,7 @@ from verydeep.engine.place import MapShape, as_map
 from verydeep.engine.plan import Plan, lower
 from verydeep.engine.values import reads_without_negatives
 from verydeep.errors import ConfigError, choices
-from verydeep.rewrite.cut import resize
+from verydeep.rewrite.cut import resize, until
 from verydeep.spec import BatchNorm, Conv, Linear, Network, walk
 from verydeep.weights.fit import refuse_misfit, shapes
 
@@ -245,7 +245,7 @@ class Engine:
             ConfigError: as in a call; ENGINE-UNAVAILABLE, no kernel takes one of the convolutions.
             SpecError: as in a call.
         """
-        network = self._network if size is None else self._sized(size)
+        network = self._network if size is None else self._sized(size, (self._last,))
         with _making:
             return as_module(network, self._forms, method=self._method).eval()
 
@@ -282,21 +282,22 @@ class Engine:
         with _making:
             if key not in self._plans:
                 size, taps, _ = key
-                self._plans[key] = lower(self._sized(size), taps, method=self._method)
+                self._plans[key] = lower(self._sized(size, taps), taps, method=self._method)
             return _recent(self._plans, key)
 
-    def _sized(self, size: Size) -> Network:
-        """The network for images of this size.
+    def _sized(self, size: Size, taps: Taps) -> Network:
+        """The network for images of this size, as far as it is needed.
 
         Raises:
-            ConfigError: code SIZE-FIXED; a linear layer has weights for another size.
+            ConfigError: code SIZE-FIXED; a linear layer that is needed has weights for another size.
             SpecError: a layer has nothing to read.
         """
         channels, *own = self._network.input
         if list(size) == own:
             return self._network
-        sized = resize(self._network, (channels, *size))
-        if shapes(sized) != shapes(self._network):
+        needed = until(self._network, taps)
+        sized = resize(needed, (channels, *size))
+        if shapes(sized) != shapes(needed):
             raise ConfigError(
                 f"{self._network.name} takes images of {own[0]}x{own[1]}, not of {size[0]}x{size[1]}",
                 code="SIZE-FIXED",

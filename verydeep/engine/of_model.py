@@ -6,7 +6,7 @@ not those through `.data`, so each weight's product with fixed random numbers is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ from verydeep.engine.choice import Choice
 from verydeep.engine.choose import choose
 from verydeep.engine.engine import Engine
 from verydeep.engine.values import values
+from verydeep.errors import ConfigError
 from verydeep.spec import BatchNorm, Linear, Network, walk
 from verydeep.weights.fit import shapes
 
@@ -42,9 +43,17 @@ def choose_for(model: nn.Module, images: Tensor, *, engine: str = "auto") -> Cho
     """The engine that computes what `model`, from `verydeep.build`, gives for these images.
 
     Raises:
-        ConfigError: the model is not what `build` gave; or as in `choose`.
+        ConfigError: the model is not what `build` gave; code ENGINE-IMAGES, no tensor; or as in `choose`.
     """
-    return choose(engine, why_not=_why_not(model, images))
+    network = pytorch.network_of(model)
+    if not isinstance(images, Tensor):
+        raise ConfigError(
+            f"images of a model of pytorch are a tensor, not {type(images).__name__}",
+            code="ENGINE-IMAGES",
+            hint="torch.from_numpy makes one of an array.",
+        )
+    choice = choose(engine, why_not=_why_not(model, network, images))
+    return replace(choice, name=f"pytorch {_precision(images)}") if choice.engine == "pytorch" else choice
 
 
 @torch.no_grad()
@@ -62,17 +71,28 @@ def features(model: nn.Module, images: Tensor, layers: Iterable[str]) -> dict[st
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
-def _why_not(model: nn.Module, images: Tensor) -> str | None:
+def _precision(images: Tensor) -> str:
+    """In which PyTorch computes."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+    return str(dtype).removeprefix("torch.")
+
+
+def _why_not(model: nn.Module, network: Network, images: Tensor) -> str | None:
     """What speaks against our kernels; None where they compute what the model would."""
-    network = pytorch.network_of(model)
-    if type(images) is not Tensor or images.dtype != torch.float32 or images.ndim != 4:
-        return "the images are no float32 tensor (n, channels, height, width)"
+    if type(images) is not Tensor:
+        return f"the images are a {type(images).__name__}, no plain tensor"
+    if images.dtype != torch.float32:
+        return f"the images are {_precision(images)}, not float32"
+    if images.ndim != 4 or images.shape[1] != network.input[0]:
+        return f"the images are not (n, {network.input[0]}, height, width)"
     if images.requires_grad:
         return "the images want gradients"
     if any(module.training for module in model.modules()):
         return "the model is in train mode"
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return "PyTorch is told to compute in another way"
+    if "_orig_mod" in model._modules:
+        return "the model was given to torch.compile"
     if _is_watched(model) or repr(model) != _written(network):
         return "the model is no longer what verydeep.build gave: a module or a hook was added"
     tensors = pytorch.tensors(model).values()

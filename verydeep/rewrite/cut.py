@@ -1,5 +1,6 @@
 """The same network with another end or another beginning: cut short, with another head, for another input size."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from verydeep.errors import SpecError
@@ -28,6 +29,20 @@ def cut(network: Network, layer_name: str) -> Network:
         blocks.append(block)
     names = ", ".join(step.layer.name for step in walk(network))
     raise SpecError(f"{network.name} has no layer {layer_name!r}", hint=f"Its layers: {names}.")
+
+
+def until(network: Network, layers: Iterable[str]) -> Network:
+    """`network` up to the last of these layers, or to the end of the join that holds it; the name stays.
+
+    Raises:
+        SpecError: there is none of them.
+    """
+    wanted = frozenset(layers)
+    last = ""
+    for layer in (layer for block in network.blocks for layer in block.layers):
+        if layer.name in wanted or (isinstance(layer, Parallel) and any(_holds(layer, name) for name in wanted)):
+            last = layer.name
+    return replace(cut(network, last), name=network.name)
 
 
 def with_head(network: Network, *, classes: int) -> Network:

@@ -84,7 +84,8 @@ def sprint() -> Config:
         recipe="sprint",
         net="vgg_early",
         epochs=5,
-        lr=0.1,
+        batch=256,
+        lr=0.15,
         flip=False,
         pad=1,
         smoothing=0.1,
@@ -95,7 +96,7 @@ def sprint() -> Config:
 
 def quick() -> Config:
     """Small grey images in two or three minutes: `sprint` with a wider network and more epochs."""
-    return sprint().updated(recipe="quick", net="vgg_early_wide", epochs=22)
+    return sprint().updated(recipe="quick", net="vgg_early_wide", epochs=22, batch=128, lr=0.1)
 
 
 def cifar() -> Config:

@@ -177,6 +177,7 @@ class _Folder:
 
 @contextmanager
 def _session(config: Config, display: Display | None) -> Iterator[tuple[Processes, Display, Stop]]:
+    library.why_not()  # an instruction set that cannot run is refused before there is a folder
     choose_kernels(config)
     with stopping() as stop, joined(config.device) as processes:
         shown = (display or Terminal()) if processes.is_first else Silent()
