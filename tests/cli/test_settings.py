@@ -192,6 +192,7 @@ def test_a_place_that_cannot_be_a_run_folder_is_refused(refused, verydeep, in_an
         assert f"--out {place} cannot be a run folder: " in refused("train", "--out", place)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_an_instruction_set_that_cannot_run_is_refused_before_there_is_a_folder(process, tmp_path):
     done = process("train", "digits", *TINY, "--out", "run", cwd=tmp_path, VERYDEEP_ISA="wrong")
     assert done.code == 2 and "error[ISA-UNAVAILABLE]" in done.err

@@ -9,7 +9,7 @@ import verydeep as vd
 from tests.engine.nets import error, net, weights
 from verydeep.backends.check import TOLERANCE
 from verydeep.engine import library, of_model
-from verydeep.engine.choice import Choice, EngineInUse
+from verydeep.engine.choice import EngineInUse
 from verydeep.errors import ConfigError, WeightsError
 
 NAME = "vgg13_bn"
@@ -236,8 +236,8 @@ def test_running_statistics_in_another_precision_stay_with_pytorch(model, images
 
 
 def test_it_says_which_engine_computes_and_with_which_instructions(model, images):
-    assert vd.engine_of(model, images) == Choice("verydeep", f"verydeep {library.active()} float32")
-    assert vd.engine_of(model, images, engine="pytorch") == Choice("pytorch", "pytorch float32")
+    assert vd.engine_of(model, images) == EngineInUse("verydeep", f"verydeep {library.active()} float32")
+    assert vd.engine_of(model, images, engine="pytorch") == EngineInUse("pytorch", "pytorch float32")
 
 
 def test_a_model_of_another_framework_stays_there_and_no_other_engine_is_taken_for_it(images):

@@ -35,8 +35,10 @@ def test_until_some_layers_is_as_far_as_the_last_of_them_or_its_join():
     assert until(net, ("add3_1", "conv1")) == replace(cut(net, "add3_1"), name=net.name)
     assert until(net, ("conv3_1a",)) == until(net, ("add3_1",))
     assert until(net, (walk(net)[-1].layer.name,)) == net
+    with pytest.raises(SpecError, match="no layer 'relu9_9'"):
+        until(net, ("add3_1", "relu9_9"))
     with pytest.raises(SpecError, match="no layer"):
-        until(net, ("relu9_9",))
+        until(net, ())
 
 
 def test_blocks_behind_the_cut_are_gone():

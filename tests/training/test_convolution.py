@@ -116,6 +116,14 @@ def test_maps_that_fill_their_tiles_badly_stay_pytorchs(size, is_ours):
             assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+def test_weights_that_are_not_on_the_cpu_stay_pytorchs():
+    layer, images = tiled(nn.Conv2d(32, 32, 3, padding=1)), torch.randn(4, 32, 20, 20)
+    assert layer._is_ours(images)  # type: ignore[operator]
+    layer.bias = nn.Parameter(torch.zeros(32, device="meta"))
+    assert not layer._is_ours(images)  # type: ignore[operator]
+    assert not layer.to("meta")._is_ours(images)  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("shape", [(16, 31, 20, 20), (16, 33, 20, 20), (512, 32, 2, 2)])
 def test_maps_that_do_not_fit_are_refused_in_pytorchs_words(shape):
     layer, images = nn.Conv2d(32, 32, 3), torch.randn(shape)

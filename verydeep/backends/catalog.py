@@ -154,9 +154,7 @@ def network_of(model: Any) -> Network:
     return backend_of(model).network_of(model)
 
 
-def features(
-    model: Any, images: Any, layers: str | Iterable[str], *, engine: Literal["auto", "verydeep", "pytorch"] = "auto"
-) -> dict[str, Any]:
+def features(model: Any, images: Any, layers: str | Iterable[str], *, engine: EngineName = "auto") -> dict[str, Any]:
     """The outputs of layers by name, without gradients, computed no further than the deepest of them.
 
     Of a PyTorch model in evaluation, on the CPU and in float32, our own kernels compute them where they can; then they
@@ -172,7 +170,8 @@ def features(
             kernels or an error that says why they cannot. `engine_of` says what "auto" takes.
 
     Raises:
-        ConfigError: no layer has this name, the model is not what `build` gave, or the engine cannot run here.
+        ConfigError: no layer has this name, the model is not what `build` gave, a linear layer that is needed takes
+            images of one size only; or as in `engine_of`.
     """
     taps = (layers,) if isinstance(layers, str) else tuple(layers)
     chosen = backend_of(model)
@@ -204,14 +203,15 @@ def engine_of(model: Any, images: Any, *, engine: EngineName = "auto") -> Engine
 
     Raises:
         ConfigError: the model is not what `build` gave; code ENGINE-UNKNOWN, there is no such engine;
-            ENGINE-UNAVAILABLE, it cannot run here.
+            ENGINE-UNAVAILABLE, it cannot run here; ENGINE-IMAGES, the images of a PyTorch model are no tensor.
     """
     check_engine(engine)
     name = _name_of(model)
     if name == "pytorch":
         from verydeep.engine import of_model
 
-        return of_model.choose_for(model, images, engine=engine)
+        choice = of_model.choose_for(model, images, engine=engine)
+        return EngineInUse(choice.engine, choice.name, choice.reason)
     network_of(model)  # or it is refused
     if engine != "auto":
         raise ConfigError(

@@ -86,14 +86,16 @@ def run(
                 "precision": asked.at_most_one(kinds, option="--precision"),
             }
             settings = {name: value for name, value in given.items() if value is not None}
-            names = () if recipe == "all" else asked.words(recipe or "fashion")
-            found = bench_training(net, recipes=names, seed=seed, **shared, **settings)
+            if recipe is not None:
+                settings["recipes"] = () if recipe == "all" else asked.words(recipe)
+            found = bench_training(net, seed=seed, **shared, **settings)
         elif protocols:
             from verydeep.benchmark.protocols import bench_protocols
 
             named = None if engines is None else asked.words(engines)
             images = asked.at_most_one(batches, option="--batch") or 1
-            found = bench_protocols(net or NET, engines=named, tap=tap or "relu3_3", batch=images, seed=seed, **shared)
+            asked_for = shared if tap is None else {**shared, "tap": tap}
+            found = bench_protocols(net or NET, engines=named, batch=images, seed=seed, **asked_for)
         else:
             from verydeep.benchmark.bench import bench
 

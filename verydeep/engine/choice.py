@@ -1,13 +1,14 @@
 """The engine that computes: its name, and the reason where it is not ours."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, final, get_args
 
 from verydeep.errors import ConfigError, choices
 
 EngineName: TypeAlias = Literal["auto", "verydeep", "pytorch"]
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class EngineInUse:
     """What computes a model of any framework.
@@ -23,11 +24,14 @@ class EngineInUse:
     reason: str = ""
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class Choice(EngineInUse):
-    """The same for a model of PyTorch."""
+class Choice:
+    """The same for a network of which both are asked; the reason why PyTorch computes, where nobody asked for it."""
 
     engine: Literal["verydeep", "pytorch"]
+    name: str
+    reason: str = ""
 
 
 def check_engine(name: str) -> None:

@@ -301,7 +301,7 @@ class Engine:
             raise ConfigError(
                 f"{self._network.name} takes images of {own[0]}x{own[1]}, not of {size[0]}x{size[1]}",
                 code="SIZE-FIXED",
-                hint="Take its dense form, verydeep.dense, for any size.",
+                hint="Take its dense form, verydeep.dense, for any size, or layers before its first linear one.",
             )
         return sized
 

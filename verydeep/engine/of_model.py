@@ -52,8 +52,8 @@ def choose_for(model: nn.Module, images: Tensor, *, engine: str = "auto") -> Cho
             code="ENGINE-IMAGES",
             hint="torch.from_numpy makes one of an array.",
         )
-    choice = choose(engine, why_not=_why_not(model, network, images))
-    return replace(choice, name=f"pytorch {_precision(images)}") if choice.engine == "pytorch" else choice
+    choice = choose(engine, device=images.device, why_not=_why_not(model, network, images))
+    return replace(choice, name=choice.name.replace("pytorch float32", f"pytorch {_precision(images)}"))
 
 
 @torch.no_grad()
@@ -73,8 +73,9 @@ def features(model: nn.Module, images: Tensor, layers: Iterable[str]) -> dict[st
 
 def _precision(images: Tensor) -> str:
     """In which PyTorch computes."""
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-    return str(dtype).removeprefix("torch.")
+    place = images.device.type
+    is_autocast = torch.amp.is_autocast_available(place) and torch.is_autocast_enabled(place)
+    return str(torch.get_autocast_dtype(place) if is_autocast else images.dtype).removeprefix("torch.")
 
 
 def _why_not(model: nn.Module, network: Network, images: Tensor) -> str | None:

@@ -38,6 +38,7 @@ from verydeep.settings.config import Config
 from verydeep.spec import Linear, Network, walk
 from verydeep.training.kernels import choose_kernels
 from verydeep.training.optimizer import optimizer_for, set_rate
+from verydeep.training.our_kernels import refuse_instructions
 from verydeep.training.prepare import augment_for
 from verydeep.training.schedule import rate
 from verydeep.training.shortcuts import take_shortcuts
@@ -99,6 +100,7 @@ def train_localiser(
     arrays = first_weights(
         classifier.network, boxes=tuning.boxes, classifier_weights=classifier.weights, seed=tuning.seed
     )
+    refuse_instructions()
     choose_kernels(config)
     began = time.monotonic()
     with joined(device) as processes:

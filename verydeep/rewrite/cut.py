@@ -1,6 +1,6 @@
 """The same network with another end or another beginning: cut short, with another head, for another input size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from verydeep.errors import SpecError
@@ -21,7 +21,7 @@ def cut(network: Network, layer_name: str) -> Network:
             if layer.name == layer_name:
                 last = Block(block.name, block.layers[:position])
                 return replace(network, name=f"{network.name}_{layer_name}", blocks=(*blocks, last))
-            if isinstance(layer, Parallel) and _holds(layer, layer_name):
+            if layer_name in _names(layer):
                 raise SpecError(
                     f"{network.name} cannot stop at {layer_name}: it is on one of the paths of {layer.name}",
                     hint=f"Cut at {layer.name}, or read {layer_name} as a tap.",
@@ -35,13 +35,17 @@ def until(network: Network, layers: Iterable[str]) -> Network:
     """`network` up to the last of these layers, or to the end of the join that holds it; the name stays.
 
     Raises:
-        SpecError: there is none of them.
+        SpecError: one of them is not there, or there is none.
     """
-    wanted = frozenset(layers)
-    last = ""
-    for layer in (layer for block in network.blocks for layer in block.layers):
-        if layer.name in wanted or (isinstance(layer, Parallel) and any(_holds(layer, name) for name in wanted)):
-            last = layer.name
+    wanted, last = set(layers), ""
+    missing = set(wanted)
+    for block in network.blocks:
+        for layer in block.layers:
+            if not wanted.isdisjoint(names := set(_names(layer))):
+                last = layer.name
+                missing -= names
+    if missing or not wanted:
+        raise SpecError(f"{network.name} has no layer {min(missing, default='')!r}")
     return replace(cut(network, last), name=network.name)
 
 
@@ -107,9 +111,10 @@ def _resized(layer: Layer, outputs: int) -> Layer:
     return replace(layer, features=outputs) if isinstance(layer, Linear) else layer
 
 
-def _holds(join: Parallel, name: str) -> bool:
-    return any(
-        layer.name == name or (isinstance(layer, Parallel) and _holds(layer, name))
-        for path in join.paths
-        for layer in path
-    )
+def _names(layer: Layer) -> Iterator[str]:
+    """Of a layer, and of those on its paths if it is a join."""
+    yield layer.name
+    if isinstance(layer, Parallel):
+        for path in layer.paths:
+            for inner in path:
+                yield from _names(inner)

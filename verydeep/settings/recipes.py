@@ -84,8 +84,7 @@ def sprint() -> Config:
         recipe="sprint",
         net="vgg_early",
         epochs=5,
-        batch=256,
-        lr=0.15,
+        lr=0.1,
         flip=False,
         pad=1,
         smoothing=0.1,
@@ -96,7 +95,7 @@ def sprint() -> Config:
 
 def quick() -> Config:
     """Small grey images in two or three minutes: `sprint` with a wider network and more epochs."""
-    return sprint().updated(recipe="quick", net="vgg_early_wide", epochs=22, batch=128, lr=0.1)
+    return sprint().updated(recipe="quick", net="vgg_early_wide", epochs=22)
 
 
 def cifar() -> Config:

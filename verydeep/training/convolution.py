@@ -47,14 +47,16 @@ class TiledConv2d(nn.Conv2d):
 
     def _is_ours(self, input: Tensor) -> bool:
         """Float32 on the CPU, and enough of it; oneDNN's products of bf16 are twice as quick, so autocast stays its."""
-        if not our_kernels.take(input) or torch.is_autocast_enabled("cpu"):
+        parts = (input, self.weight) if self.bias is None else (input, self.weight, self.bias)
+        if not all(our_kernels.take(part) and part.dtype == torch.float32 for part in parts):
+            return False
+        if torch.is_autocast_enabled("cpu") or input.ndim != 4:
             return False
         n, channels, h, w = input.shape
         top, left = self.padding
         down, across = h + 2 * int(top) - 2, w + 2 * int(left) - 2
         return (
-            input.dtype == self.weight.dtype == torch.float32
-            and channels == self.in_channels
+            channels == self.in_channels
             and n * h * w >= FEWEST_PIXELS
             and min(down, across) >= 1
             and 9 * down * across >= SAVED * _products(_method(down, across), down, across)

@@ -19,11 +19,20 @@ def are_quicker() -> bool:
     return library.why_not() is None and library.active() in MEASURED
 
 
-def take(input: Tensor) -> bool:
-    """Whether a kernel can read a map (n, c, h, w) where it lies: not in a compiler, and not one that only pretends."""
+def refuse_instructions() -> None:
+    """Before a run makes a folder: whether `VERYDEEP_ISA` is obeyed at all.
+
+    Raises:
+        ConfigError: code ISA-UNAVAILABLE, it names what cannot run here.
+    """
+    library.why_not()
+
+
+def take(tensor: Tensor) -> bool:
+    """Whether a kernel can read a tensor where it lies: not in a compiler, and not one that only pretends."""
     if torch.compiler.is_compiling():
         return False
-    return type(input) in (Tensor, torch.nn.Parameter) and input.device.type == "cpu" and input.ndim == 4
+    return type(tensor) in (Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
 
 
 @cache

@@ -3,6 +3,7 @@
 For the way back they keep a byte for each output; PyTorch keeps eight, and clears the gradient before it fills it.
 """
 
+import copy
 import ctypes
 from typing import Any
 
@@ -31,9 +32,13 @@ def suits(pool: nn.MaxPool2d) -> bool:
 
 
 class FastMaxPool2d(nn.MaxPool2d):
-    """A max-pool, by our kernels where its windows are 2x2, side by side."""
+    """A max-pool, by our kernels where its windows are 2x2, side by side.
 
-    rectified = False  # a ReLU follows
+    Attributes:
+        rectified: ReLU follows: the numbers of ReLU, then the pool, from a quarter of the comparisons.
+    """
+
+    rectified = False
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w'), channels last in memory where our kernels compute it."""
@@ -45,6 +50,7 @@ class FastMaxPool2d(nn.MaxPool2d):
     def _is_ours(self, input: Tensor) -> bool:
         return (
             our_kernels.take(input)
+            and input.ndim == 4
             and suits(self)
             and input.dtype in TYPES
             and input.shape[1] >= FEWEST_CHANNELS
@@ -52,10 +58,13 @@ class FastMaxPool2d(nn.MaxPool2d):
         )
 
 
-class RectifiedPool(FastMaxPool2d):
-    """A max-pool, then ReLU: the numbers of ReLU, then the pool, from a quarter of the comparisons."""
-
-    rectified = True
+def rectified(pool: nn.MaxPool2d) -> FastMaxPool2d:
+    """A copy of a pool, with ReLU; the pool itself may have another place, without."""
+    made = copy.copy(pool)
+    made.__class__ = FastMaxPool2d
+    assert isinstance(made, FastMaxPool2d)
+    made.rectified = True
+    return made
 
 
 class _MaxPool2x2(torch.autograd.Function):

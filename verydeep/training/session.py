@@ -35,6 +35,7 @@ from verydeep.training.finish import finish
 from verydeep.training.kernels import choose_kernels
 from verydeep.training.lock import lock
 from verydeep.training.loop import has_ended, run_epochs
+from verydeep.training.our_kernels import refuse_instructions
 from verydeep.training.precision import settled
 from verydeep.training.prepare import Prepared, first_arrays, prepare
 from verydeep.training.progress import Progress, from_json
@@ -177,7 +178,7 @@ class _Folder:
 
 @contextmanager
 def _session(config: Config, display: Display | None) -> Iterator[tuple[Processes, Display, Stop]]:
-    library.why_not()  # an instruction set that cannot run is refused before there is a folder
+    refuse_instructions()
     choose_kernels(config)
     with stopping() as stop, joined(config.device) as processes:
         shown = (display or Terminal()) if processes.is_first else Silent()

@@ -1,6 +1,5 @@
 """The layers of a network in training, computed with less work: the same function, names and weights."""
 
-import copy
 import math
 from itertools import pairwise
 from typing import Any
@@ -12,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from verydeep.training import convolution, pooling
 from verydeep.training.convolution import TiledConv2d
 from verydeep.training.our_kernels import share_threads
-from verydeep.training.pooling import FastMaxPool2d, RectifiedPool
+from verydeep.training.pooling import FastMaxPool2d
 
 LARGE = 2**18  # weights of a linear layer from which oneDNN's product is worth its call
 STEPS = 2**16  # of a dropout rate: each number is decided by 16 random bits
@@ -99,10 +98,8 @@ def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 def _shorten(layers: nn.Sequential) -> None:
     for (name, layer), (after, pool) in pairwise(list(layers.named_children())):
         if type(layer) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
-            rectified = copy.copy(pool)  # it may have another place, without a ReLU before it
-            rectified.__class__ = RectifiedPool
             setattr(layers, name, nn.Identity())
-            setattr(layers, after, rectified)
+            setattr(layers, after, pooling.rectified(pool))
     for name, layer in list(layers.named_children()):
         if type(layer) is nn.Dropout:
             setattr(layers, name, CountedDropout(layer.p))
