@@ -76,7 +76,9 @@ def test_only_convolutions_that_gain_by_it_compute_with_8_bits():
         (3, 20, 20),
         (
             vd.Block("conv1", (vd.conv("conv1_1", 256, padding=1), vd.ReLU("relu1_1"))),
-            vd.Block("conv2", (vd.conv("wide", 256, kernel=1), vd.ReLU("relu2_1"), vd.conv("narrow", 1, kernel=1))),
+            vd.Block(
+                "conv2", (vd.conv("wide", 256, kernel=1), vd.ReLU("relu2_1"), vd.conv("narrow", 1, kernel=1, stride=4))
+            ),
         ),
     )
     ranges = {"wide": 3.0, "narrow": 3.0}
